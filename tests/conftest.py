@@ -39,8 +39,9 @@ def pytest_configure(config: pytest.Config) -> None:
     # For a night: --hypothesis-profile=long
     settings.register_profile("long", everyday, max_examples=1000, derandomize=False)
     settings.load_profile("rcfs")
-    # A shell starts background jobs with SIGINT ignored, and all processes of the tests would inherit that.
+    # A shell starts background jobs with both ignored, and all processes of the tests would inherit that.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGQUIT, signal.SIG_DFL)
     if required("OPENAPI") and not Path(os.environ.get("RCFS_OPENAPI", "")).is_file():
         raise pytest.UsageError("RCFS_REQUIRE_OPENAPI is set, but RCFS_OPENAPI does not name a file")
 
@@ -62,10 +63,14 @@ def required(what: str) -> bool:
     return os.environ.get(f"RCFS_REQUIRE_{what}") == "1"
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.is_relative_to(MOUNT_TESTS):
             item.add_marker("mount")
+    if os.environ.get("RCFS_LONG") != "1":
+        left = [item for item in items if item.get_closest_marker("long") is not None]
+        config.hook.pytest_deselected(items=left)
+        items[:] = [item for item in items if item not in left]
 
 
 def pytest_collection_finish() -> None:

@@ -25,8 +25,8 @@ from rcfs.simulator.account import _call_plan
 from rcfs.simulator.account._call_values import APPEARS_S, RECORDING_APPEARS_S, SimCall
 from rcfs.simulator.account._calls import NewLeg
 from rcfs.simulator.account._people import Contact
-from rcfs.store import ContentCache, ExportBook, MailboxIndex, OutboxBook, SizeIndex
-from rcfs.transport import Recorder
+from rcfs.store import ContentCache, ExportBook, FetchHistory, MailboxIndex, OutboxBook, SizeIndex
+from rcfs.transport import PoolLogin, Recorder
 from rcfs.tree import name_folder, shelve, shelve_call, shown_extensions
 from tests.fakes.in_memory import Line, Platform
 from tests.fakes.ledgers import InMemory
@@ -106,6 +106,10 @@ class CallWorld:
         self._directory = directory
         self.ledgers = InMemory(dict(PRIOR_PLANS), directory)
         """The ledgers of the processes, which are called ``process 1`` and so on."""
+        self.more_ledgers: dict[int, InMemory] = {}
+        """The same for each further login of the platform, counted from 0."""
+        self.saved: dict[str, Credentials] = {}
+        """Credentials that were saved since for the logins of the pool."""
         self.started = 0
         """Number of processes that were started."""
 
@@ -152,6 +156,17 @@ class CallWorld:
         self.backend.notify_of_call(made)
         return made
 
+    def _pool_login(self, number: int, process: str) -> PoolLogin:
+        given = self.platform.endpoints.more[number]
+        plans = {**self.ledgers.plans, **self.platform.simulator.config.more_logins[number].plans}
+        ledgers = self.more_ledgers.setdefault(number, InMemory(plans, self._directory))
+        return PoolLogin(
+            f"login {number + 2}",
+            Credentials(given.client_id, given.client_secret, given.jwt),
+            ledgers.open(process),
+            reload=lambda: self.saved.get(f"login {number + 2}"),
+        )
+
     @asynccontextmanager
     async def engine(
         self,
@@ -165,13 +180,18 @@ class CallWorld:
         rules: ChangeRules | None = None,
         outbox: bool = False,
         cache_bytes: int = 1 << 30,
+        pool: bool = False,
+        jwt: str = "",
+        history: FetchHistory | None = None,
     ) -> AsyncIterator[CallRig]:
         """Another process with the same state directory; fails at the end on unexpected errors.
 
         With `life`, it may die as with SIGKILL, see `tests.fakes.mortal`. With `may_warn`, it may complain
         about its databases. The clock of its machine is `ahead_s` ahead of the platform's. With `exports`,
         it keeps exports; with `outbox` what is to be sent, and with `rules` also what is to be changed. Its
-        cache holds `cache_bytes`.
+        cache holds `cache_bytes`. With `pool`, it fetches with all further logins of the platform as well,
+        which are called ``login 2`` and so on. With `jwt`, it logs in with that; `history` gets its
+        fetches.
         """
         if life is not None:
             life.begin()
@@ -217,8 +237,9 @@ class CallWorld:
                     clock=lambda: self.now_s + ahead_s,
                     boot_clock=trio.current_time,
                 ),
-                credentials=Credentials(endpoints.client_id, endpoints.client_secret, endpoints.jwt),
+                credentials=Credentials(endpoints.client_id, endpoints.client_secret, jwt or endpoints.jwt),
                 ledger=self.ledgers.open(name),
+                pool=[self._pool_login(number, name) for number in range(len(endpoints.more) if pool else 0)],
                 cache=cache,
                 index=index,
                 sizes=sizes,
@@ -229,6 +250,7 @@ class CallWorld:
                 export_book=book,
                 outbox_book=outbox_book,
                 rules=rules or ChangeRules(),
+                history=history,
             ) as engine:
                 rig = CallRig(self, engine, line)
                 engine.account.changes.subscribe(rig.heard.append)

@@ -57,6 +57,10 @@ class PlainCatalogue:
             self.messages_by_id.pop(message_id, None)
         self._forget_empty()
 
+    @property
+    def revision(self) -> str:
+        return str([(row.view, row.name, self.messages(row.number, 0, 1 << 60)) for row in self._rows()])
+
     def views(self) -> list[str]:
         return sorted({row.view for row in self._rows()})
 

@@ -3,26 +3,18 @@
 # ruff: noqa: E402
 
 import sys
-from types import SimpleNamespace
 from typing import Any, cast
 
 sys.modules["pyfuse3"] = cast("Any", None)  # From now on, importing it fails.
 
 import pytest
-import structlog
 import trio
 
 from rcfs.errors import ReadOnlyError, WrongKindError
-from rcfs.files import FileSystem, Kind, Waits
-from rcfs.model import ChangeRules, Extension, Message
-from rcfs.transport import Recorder
-from rcfs.tree import Directory, LiveFile, Node, build_root
+from rcfs.files import FileSystem, Kind
+from rcfs.tree import Directory, LiveFile, Node
 from tests.fakes.askers import Somebody
-from tests.fakes.catalogue import PlainCatalogue
-
-
-async def live(topic: str) -> str:  # noqa: ASYNC124 - the mount's are asynchronous
-    return f"about {topic}"
+from tests.fakes.small_files import small
 
 
 async def main() -> None:
@@ -43,25 +35,6 @@ async def main() -> None:
         await files.make_directory(files.root, "x", asker)
     assert not any(name.startswith("rcfs.fuse") for name in sys.modules)
     print("/".join(path))  # noqa: T201
-
-
-def small() -> FileSystem:
-    """A file system with one message."""
-    mailboxes = SimpleNamespace(visit=lambda _extension_id: None)
-    engine = SimpleNamespace(
-        account=SimpleNamespace(mailboxes=mailboxes, visit=lambda _collection_id: None),
-        searches=None,
-        outbox=SimpleNamespace(rules=ChangeRules()),
-        library=None,
-        cache=SimpleNamespace(spill=None),
-        recorder=Recorder(structlog.get_logger()),
-        lane=SimpleNamespace(gate=SimpleNamespace(mark_present=lambda: None)),
-    )
-    root = build_root([Extension(id=5, number="101", name="Jane")], fallback_s=0.0)
-    catalogue = PlainCatalogue()
-    catalogue.put(Message(1, "SMS", created_s=1793726825.0, subject="hi"))
-    root.extension(5).show(catalogue)
-    return FileSystem(root, cast("Any", engine), Waits(), max_wait_s=1.0, render_live=live)
 
 
 async def walk(files: FileSystem, asker: Somebody) -> tuple[tuple[str, ...], Node]:

@@ -29,7 +29,7 @@ ROOT = Path(__file__).parents[2]
 
 PRELOADED = (
     *("rcfs.cli._simulator", "rcfs.cli._explain", "rcfs.simulator", "rcfs.model"),
-    *("rcfs.cli._serve", "rcfs.cli._mount", "rcfs.cli._pull", "rcfs.cli._pull_run", "rcfs.cli._refresh"),
+    *("rcfs.cli._mounting", "rcfs.cli._mount", "rcfs.cli._pull", "rcfs.cli._pull_run", "rcfs.cli._refresh"),
     *("rcfs.cli._search", "rcfs.cli._status"),
 )
 

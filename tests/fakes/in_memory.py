@@ -51,6 +51,7 @@ class Platform:
             client_id=credentials.client_id,
             client_secret=credentials.client_secret,
             jwt=credentials.jwt,
+            more=self.simulator.auth.more,
         )
         self.backend: Backend = self.simulator._backend(self.endpoints)
         self.backend.background = self.nursery = nursery

@@ -36,6 +36,8 @@ def install(monkeypatch: pytest.MonkeyPatch) -> None:
         assert attr_only, "to drop pages hangs with a read under way"
         _now_serving.get().forget_attributes(inode)
 
+    # As of a pyfuse3 with contrib/lib/pyfuse3-opendir.patch, which need not be installed here.
+    monkeypatch.setattr(pyfuse3, "FileInfo", Opened)
     monkeypatch.setattr(pyfuse3, "readdir_reply", lambda token, *entry: token(*entry))
     monkeypatch.setattr(pyfuse3, "invalidate_entry_async", forget_name)
     monkeypatch.setattr(pyfuse3, "invalidate_inode", forget_attributes)
@@ -56,10 +58,22 @@ class Seen:
 
 
 @attrs.define(eq=False)
+class Opened:
+    """The reply to an open, as `pyfuse3.FileInfo`."""
+
+    fh: int
+    direct_io: bool = False
+    keep_cache: bool = True
+    cache_readdir: bool = False
+
+
+@attrs.define(eq=False)
 class _Inode:
     attributes: pyfuse3.EntryAttributes | None
     lookups: int = 0
     pages: bytes | None = None
+    listed: list[str] | None = None
+    """The entries of a directory, if the kernel has kept them."""
 
 
 class Kernel:
@@ -128,9 +142,14 @@ class Kernel:
         """A listing of the directory `path`; fails the test if a name comes twice."""
         with self.serving():
             inode = await self._walk(path)
-            handle = await self._operations.opendir(inode, self._context)
-            listed: list[str] = []
-            position, more = 0, True
+            opened = await self._operations.opendir(inode, self._context)
+            keeps = isinstance(opened, Opened) and opened.cache_readdir
+            handle, kept = opened.fh if keeps else opened, self._inodes[inode]
+            if not (keeps and opened.keep_cache):
+                # As in Linux, where this drops pages, and an empty directory has no pages.
+                kept.listed = None if kept.listed else kept.listed
+            listed: list[str] = list(kept.listed or ()) if keeps else []
+            position, more = 0, not keeps or kept.listed is None
             while more:
                 batch: list[tuple[bytes, pyfuse3.EntryAttributes, int]] = []
 
@@ -147,6 +166,8 @@ class Kernel:
                     position = cursor
                 more = bool(batch)
             await self._operations.releasedir(handle)
+            if keeps:
+                kept.listed = listed
         assert len(set(listed)) == len(listed), f"a name comes twice in {path}"
         return listed
 

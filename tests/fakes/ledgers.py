@@ -1,5 +1,6 @@
 """The homes of a ledger, each as several processes see it, for all tests of ledgers."""
 
+import secrets
 from collections.abc import Callable, Mapping
 from copy import deepcopy
 from pathlib import Path
@@ -10,6 +11,9 @@ import attrs
 from rcfs.model import Plan, UsageGroup
 from rcfs.quota import Book, Ledger, MemoryHome
 from rcfs.store import SqliteHome, open_ledger
+from rcfs.store._server_connection import ServerConnection
+from rcfs.store._server_home import ServerHome
+from tests.fakes.ledger_server import LedgerServer, shared_server
 
 POLL_S = 1.0
 """Longest time in seconds that a process may go without reading the home in memory."""
@@ -31,6 +35,7 @@ class InMemory:
     """One book in memory; deaths are noticed at once."""
 
     def __init__(self, plans: Mapping[UsageGroup, Plan], _directory: Path) -> None:
+        self.plans = dict(plans)
         self._book = Book(plans, poll_s=POLL_S)
         self._ledgers: dict[str, Ledger] = {}
 
@@ -88,6 +93,58 @@ class InFile:
         close_file(self._ledgers.pop(owner))
 
 
+@attrs.define
+class FakeMemory:
+    """The number of clients of a ledger on a server, as a machine remembers it."""
+
+    known: int = 0
+
+    def parties(self) -> int:
+        return self.known
+
+    def remember(self, parties: int) -> None:
+        self.known = parties
+
+
+class OnServer:
+    """A book on a real server; a process whose ledger is no longer used is dead."""
+
+    def __init__(
+        self, plans: Mapping[UsageGroup, Plan], _directory: Path, server: LedgerServer | None = None
+    ) -> None:
+        self._plans = plans
+        self._server = server or shared_server()
+        self.name = secrets.token_hex(8)
+        self._dead: set[str] = set()
+        self._ledgers: dict[str, Ledger] = {}
+        self.memory = FakeMemory()
+        self.machines: dict[str, FakeMachine] = {}
+        self.lines: list[str] = []
+        """The warnings of all ledgers."""
+
+    def open(self, owner: str) -> Ledger:
+        machine = self.machines[owner] = FakeMachine(owner=owner, dead=self._dead)
+        connection = ServerConnection(self._server.address, None, self.name)
+        home = ServerHome(connection, self._plans, machine, self.memory)
+        ledger = self._ledgers[owner] = Ledger(home, self.lines.append)
+        return ledger
+
+    def kill(self, owner: str, now: float) -> None:
+        self._dead.add(owner)
+        self._ledgers.pop(owner)._home.close()
+
+    def set_clock(self, now: float) -> None:
+        """Set the boot clock of all processes, and let each hear of the last change, as by a message."""
+        for machine in self.machines.values():
+            machine.clock = now
+
+    def refresh(self, now: float) -> None:
+        """Let each living process look at the home, as it does when it gets a message."""
+        self.set_clock(now)
+        for ledger in self._ledgers.values():
+            ledger.refresh(now)
+
+
 def close_file(ledger: Ledger) -> None:
     """Close the database of `ledger` under it."""
     assert isinstance(ledger._home, SqliteHome)
@@ -101,5 +158,6 @@ def _no_warning(line: str) -> None:
 HOMES: Mapping[str, Callable[[Mapping[UsageGroup, Plan], Path], Home]] = {
     "memory": InMemory,
     "sqlite": InFile,
+    "server": OnServer,
 }
 """Constructors of homes, which take the assumed plans and a directory for the home."""

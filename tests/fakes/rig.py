@@ -16,6 +16,7 @@ from rcfs.content import MAX_CONTENT_BYTES, Content
 from rcfs.engine import Engine, open_engine
 from rcfs.mailbox import Change, MailboxCatalogue, MailboxChanged, Shelving
 from rcfs.model import AttachmentKey, Message, Priority, Wanted
+from rcfs.objects import Erasures, ObjectStore, SharedPlace
 from rcfs.platform import AllowedHosts, Client, Credentials
 from rcfs.platform._client import SocketOpener
 from rcfs.platform._socket import open_socket
@@ -129,9 +130,11 @@ async def open_rig(
     on_wait: Callable[[str], None] = lambda _reason: None,
     shared: SharedSession | None = None,
     reload: Callable[[], Credentials | None] = lambda: None,
+    asks_again: bool = True,
     keeps_current: bool = True,
     clock: Callable[[], float] = time.time,
     wall_clock: Callable[[], float] = time.time,
+    objects: ObjectStore | None = None,
 ) -> AsyncIterator[Rig]:
     """A rig with all its files in `directory`; at its end, fails on unexpected errors and logged secrets."""
     warnings: list[str] = []
@@ -142,6 +145,9 @@ async def open_rig(
     sizes = SizeIndex.open(directory / "sizes.sqlite", warnings.append)
     logger = structlog.testing.CapturingLogger()
     recorder = Recorder(logger, clock)
+    place = None
+    if objects is not None:
+        place = SharedPlace(objects, Erasures(directory / "shared-erasures", objects))
     try:
         async with open_engine(
             login=f"{PLATFORM} {CLIENT_ID} {jwt}",
@@ -171,7 +177,10 @@ async def open_rig(
             shared=shared,
             reload=reload,
             wall_clock=wall_clock,
+            asks_again=asks_again,
             keeps_current=keeps_current,
+            shared_place=place,
+            monotonic=trio.current_time,
         ) as engine:
             rig = Rig(platform, engine, cache, index, sizes, warnings, trio.current_time())
             engine.account.changes.subscribe(rig.hear)

@@ -10,6 +10,7 @@ import trio
 from rcfs.model import Outgoing, Send, SendKind
 from rcfs.outbox import Sends, described
 from tests.fakes.call_rig import END_S, CallRig, CallWorld
+from tests.fakes.mortal import Life
 
 BOB = "+12125557464"
 OPERATIONS = {
@@ -21,9 +22,9 @@ OPERATIONS = {
 
 
 @asynccontextmanager
-async def sending(world: CallWorld) -> AsyncIterator[CallRig]:
+async def sending(world: CallWorld, *, life: Life | None = None) -> AsyncIterator[CallRig]:
     """A process that sends."""
-    async with world.engine(outbox=True) as rig, trio.open_nursery() as nursery:
+    async with world.engine(outbox=True, life=life) as rig, trio.open_nursery() as nursery:
         nursery.start_soon(rig.engine.sends.run)
         yield rig
         nursery.cancel_scope.cancel()

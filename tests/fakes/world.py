@@ -228,7 +228,7 @@ class Process:
         self.engine = engine
         root = build_root(engine.account.extensions, fallback_s=FALLBACK_S, searches=engine.searches)
         self.files = files = FileSystem(root, engine, Waits(), max_wait_s=300.0, render_live=_no_live_files)
-        self.operations = operations = Operations(files)
+        self.operations = operations = Operations(files, keep_listings=True)
         self.kernel = Kernel(operations)
 
         def served(listener: Any, *arguments: Any) -> None:

@@ -107,10 +107,11 @@ def test_the_cache_of_mailboxes_that_were_never_loaded_is_not_complete(mounting:
 
 def test_a_copy_of_one_type_passes_for_what_it_was_asked_for(mounting: Mounting, tmp_path: Path) -> None:
     mount = mounting("--messages=19", "--calls=0", *FAST, mount=False)
-    archive = f"--archive={tmp_path / 'copy'}"
-    mount.rcfs("pull", *mount.engine_options, "--to", str(tmp_path / "copy"), "--type=fax")
+    copy = tmp_path / "copy"
+    archive = f"--archive={copy}"
+    mount.rcfs("pull", *mount.engine_options, "--to", str(copy), "--type=fax")
     done = mount.rcfs("audit", *mount.engine_options, archive)
-    assert "only type fax, as the last pull\n" in done.stdout
+    assert "limited to type fax, as the last pull\n" in done.stdout
     assert "Result: complete" in done.stdout
     events = audit(mount, *mount.engine_options, archive, "--whole", code=PARTIAL)
     end = events[-1]
@@ -118,3 +119,9 @@ def test_a_copy_of_one_type_passes_for_what_it_was_asked_for(mounting: Mounting,
     assert (pull["wanted"], end["filter"]) == ({"types": ["fax"]}, {})
     moments = (pull["began"], pull["ended"], end["begun"], end["ended"])
     assert all(re.fullmatch(r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\dZ", moment) for moment in moments)
+    # A verifying pull without a filter has the same scope.
+    files = {path: sha256(path) for path in copy.glob("*/*/*/*/*") if path.is_file()}
+    next(iter(files)).write_bytes(b"damaged")
+    done = mount.rcfs("pull", *mount.engine_options, "--verify", "--to", str(copy))
+    assert "this checks what the last pull was asked for: --type fax\n" in done.stderr
+    assert {path: sha256(path) for path in copy.glob("*/*/*/*/*") if path.is_file()} == files

@@ -152,6 +152,23 @@ def test_marking_a_month_sends_one_request(box: Box) -> None:
             os.setxattr(path, name, value)
 
 
+def test_rm_of_links_in_unread_marks_all_with_one_request(box: Box) -> None:
+    received = [path for path in box.messages() if " from " in path.name][:60]
+    assert len(received) == 60  # more than a path of a request holds
+    for path in received:
+        os.setxattr(path, READ_STATUS, b"Unread")
+    box.flush()
+    box.server.reset_journal()
+    begin = time.monotonic()
+    box.mounted.tool("rm", *(str(box.path / "Unread" / path.name) for path in received))
+    assert not {path.name for path in received} & {path.name for path in (box.path / "Unread").iterdir()}
+    collected = int((time.monotonic() - begin) / 10)  # A slow machine sends before `rm` has ended.
+    box.flush()
+    assert 1 <= box.sent()["updateMessage"] == box.sent().total() <= 1 + collected
+    assert {os.getxattr(path, READ_STATUS) for path in received} == {b"Read"}
+    assert box.record(received[-1])["readStatus"] == "Read"
+
+
 def test_messages_go_to_the_trash_and_come_back(box: Box) -> None:
     first, second = box.messages("Fax")[:2]
     names = sorted(path.name for path in first.iterdir())
@@ -325,7 +342,7 @@ def test_a_deletion_survives_a_kill_and_an_outage(mortal: Box) -> None:
         ended = mortal.mounted.rcfs("umount", f"--state-dir={mortal.mounted.state}", str(mortal.mounted.path))
     finally:
         os.kill(mortal.server.process.pid, signal.SIGCONT)
-    assert "1 change of a message is not sent yet" in ended.stderr
+    assert "1 change not sent or not confirmed; `rcfs mount --read-write`" in ended.stderr
     mount_short(mortal.mounted)
     assert not second.exists()
     eventually(lambda: mortal.record(second)["availability"] == "Deleted")

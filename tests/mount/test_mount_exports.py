@@ -1,10 +1,11 @@
-"""Exports through a mount: asked for by mkdir, read as archives, looked into, and forgotten by rmdir."""
+"""Exports through a mount: asked for by mkdir, read as archives, looked into, and forgotten by rm -r."""
 
 import errno
 import hashlib
 import os
 import shutil
 import zipfile
+from calendar import monthrange
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -176,8 +177,8 @@ def test_the_official_package_gets_the_same_bytes(mount: Mounted, exports: tuple
     assert digests(f"{tasks}/{team_id}", "datasets") == ours(team)
 
 
-def test_names_and_rmdir(mount: Mounted, exports: tuple[Path, Path]) -> None:
-    report, _team = exports
+def test_names_rmdir_and_rm(mount: Mounted, exports: tuple[Path, Path]) -> None:
+    report, team = exports
     for name, number in [
         ("last year", errno.EINVAL),
         ("2026-03-31 to 2026-01-01", errno.EINVAL),
@@ -193,10 +194,9 @@ def test_names_and_rmdir(mount: Mounted, exports: tuple[Path, Path]) -> None:
     assert "the period begins in the future" in errors
     with pytest.raises(OSError, match=os.strerror(errno.EROFS)):
         (mount.path / "Exports" / "Faxes").mkdir()
-    with pytest.raises(OSError, match=os.strerror(errno.EROFS)):
-        (report / "archive-0.zip").unlink()
-    with pytest.raises(OSError, match=os.strerror(errno.EROFS)):
-        (report / "archive-0").rmdir()
+    for command in (["rm", "archive-0.zip"], ["rmdir", "archive-0"]):
+        done = run(command, cwd=report, check=False)
+        assert "Operation not permitted" in done.stderr
     assert [path.name for path in report.parent.iterdir()] == [report.name]
     with (report / "archive-0.zip").open("rb") as file:
         report.rmdir()
@@ -204,3 +204,27 @@ def test_names_and_rmdir(mount: Mounted, exports: tuple[Path, Path]) -> None:
     assert list(report.parent.iterdir()) == []
     assert not report.exists()
     assert not (report / "archive-0.zip").exists()
+
+    # The month's end stands for today, and both names for the export.
+    today = datetime.now(UTC).date()
+    end = today.replace(day=monthrange(today.year, today.month)[1])
+    asked, listed = (report.parent / f"{today} to {each}" for each in (end, today))
+    asked.mkdir()
+    assert [path.name for path in report.parent.iterdir()] == [listed.name]
+    with pytest.raises(FileExistsError):
+        asked.mkdir()
+    assert [path.name for path in asked.iterdir()] == ["status.txt"]
+    errors = (mount.path / ".rcfs" / "errors").read_text()
+    assert (f"{asked.name} ends in the future, so the export ends today" in errors) == (end > today)
+    asked.rmdir()
+    assert not asked.exists()
+    assert not listed.exists()
+
+    # With what is in it, also in the archives, and a new one shows all that it has.
+    assert (team / "archive-0").is_dir()
+    mount.tool("rm", "-r", str(team))
+    assert list(team.parent.iterdir()) == []
+    team.mkdir()
+    assert [path.name for path in team.iterdir()] == ["status.txt"]
+    mount.tool("rm", "-r", str(team))
+    assert not team.exists()

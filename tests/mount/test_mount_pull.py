@@ -108,6 +108,8 @@ def test_a_mount_reads_all_that_was_pulled_without_a_request(mounting: Mounting,
     assert str(sound.relative_to(target)) in files
     assert {Path(file).parent for file in files} == {sound.parent.relative_to(target)}
     assert counts(mount) == (wanted, wanted)
+    pulls = json.loads((mount.path / ".rcfs" / "status.json").read_text())["pulls"]
+    assert "2026" < pulls["whole"] <= pulls["part"]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGKILL])

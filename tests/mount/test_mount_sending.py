@@ -17,6 +17,7 @@ pytestmark = pytest.mark.mount
 
 ROOMY = tuple(f"--limit={group}=100000" for group in ("auth", "light", "medium", "heavy"))
 BOB, ANN = "+12125557464", "+13035556830"
+WAV = b"RIFF" + (1004).to_bytes(4, "little") + b"WAVE" + bytes(1000)
 PDF = b"%PDF-1.4\n1 0 obj << /Type /Page >> endobj\n%%EOF\n"
 
 
@@ -36,6 +37,9 @@ class Desk:
         path.write_bytes(data)
         return path
 
+    def errors(self) -> str:
+        return (self.mounted.path / ".rcfs" / "errors").read_text()
+
     def new(self) -> list[dict[str, Any]]:
         """The messages that were sent since the last call."""
         sent = self.server.sends()
@@ -47,7 +51,7 @@ class Desk:
 def open_desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
     elsewhere = tmp_path_factory.mktemp("elsewhere")
     with mounts(tmp_path_factory.mktemp("sending")) as make:
-        mounted = make("--messages=20", "--extensions=3", *ROOMY, options=("--send",))
+        mounted = make("--messages=20", "--extensions=3", *ROOMY, options=("--send", "--read-write"))
         yield Desk(mounted, elsewhere)
         assert mounted.server.violations() == []
 
@@ -179,7 +183,9 @@ def test_only_outbox_can_be_written(desk: Desk) -> None:
     text = next(desk.home.glob("SMS/*/*/*"))
     for path in (desk.home / "new.txt", desk.path / "new.txt", text.with_name("new.txt"), text):
         refused(path.write_text, "no")
-    refused((desk.path / "Voicemail").mkdir)
+    with pytest.raises(PermissionError):
+        (desk.path / "Voicemail").mkdir()
+    assert "Fax/+12125557464/contract.pdf or Page/102.txt" in desk.errors()
     refused((desk.path / "SMS").rmdir)
     refused((desk.path / "README.txt").unlink)
     refused(os.truncate, text, 0)
@@ -219,6 +225,42 @@ def test_a_file_whose_writer_was_ended_is_not_sent(desk: Desk) -> None:
     assert desk.new() == []
 
 
+def test_a_sound_that_is_copied_into_a_directory_of_greetings_is_uploaded(desk: Desk) -> None:
+    rules, company = desk.home / "Greetings", desk.mounted.path / "Company"
+    rule = next(each for each in rules.iterdir() if list(each.glob("Voicemail*")))
+    prompts = company / "IVR Prompts"
+    desk.mounted.tool("cp", str(desk.file("hello.wav", WAV)), str(rule))
+    desk.mounted.tool("cp", "-p", str(desk.file("Unavailable.mp3", b"ID3" + bytes(99))), str(rule))
+    welcome = desk.file("welcome.mp3", b"ID3" + bytes(98))
+    desk.mounted.tool("cp", str(welcome), str(company / "Greetings" / rule.name))
+    desk.mounted.tool("rsync", "-a", str(desk.file("Lunch.mp3", b"ID3" + bytes(97))), str(prompts))
+    wrong, report = rule / "text.mp3", rule / "text.mp3.FAILED.txt"
+    wrong.write_text("no sound")
+    (rule / "hello.wav.part").write_bytes(WAV)
+    found = {(each["operation"], str(each["what"])) for each in sent(desk, 4)}
+    assert found == {
+        ("createCustomUserGreeting", "Voicemail"),
+        ("createCustomUserGreeting", "Unavailable"),
+        ("createCompanyGreeting", "Company"),
+        ("createIVRPrompt", "Lunch.mp3"),
+    }
+    eventually(report.exists)
+    assert "neither a WAV nor an MP3 file" in report.read_text()
+    eventually(lambda: any(prompts.glob("Lunch*")) and not (rule / "hello.wav").exists())
+    shown = next(rule.glob("Voicemail*"))
+    assert shown.read_bytes() == WAV
+    # The present greetings stay, and rcfs says where a new one goes.
+    with pytest.raises(PermissionError):
+        shown.unlink()
+    for path in (shown, rules / "hello.wav"):
+        with pytest.raises(PermissionError):
+            path.write_bytes(WAV)
+    assert "copy a WAV or MP3 file" in desk.errors()
+    for each in (wrong, report, rule / "hello.wav.part"):
+        each.unlink()
+    assert desk.new() == []
+
+
 def test_kill_sends_once_or_not_at_all(desk: Desk) -> None:
     asked, written = "+12125550501", "+12125550502"
     desk.server.reset_journal()
@@ -232,16 +274,19 @@ def test_kill_sends_once_or_not_at_all(desk: Desk) -> None:
     assert [each["to"] for each in desk.server.sends()].count([asked]) == 1
     assert [written] not in [each["to"] for each in desk.server.sends()]
     assert list((desk.path / "SMS").iterdir()) == []
-    assert len(list((desk.mounted.state / "outbox").glob("*/*"))) == 1, "that of the mount itself"
-    # An orderly end waits for what is complete.
+    assert len(list((desk.mounted.state / "outbox").glob("*/*"))) == 2, "those of the mount itself"
+    # An orderly end waits for what is complete, and names what cannot be sent.
     (desk.path / "SMS" / f"{written}.txt").write_text("at the end")
-    desk.mounted.remount()
+    (desk.path / "SMS" / "tomorrow.txt").write_text("to nobody")
+    ended = desk.mounted.rcfs("umount", f"--state-dir={desk.mounted.state}", str(desk.mounted.path))
+    assert "not sent, and gone from Outbox: SMS/tomorrow.txt" in ended.stderr
+    desk.mounted.mount()
     assert [each["to"] for each in desk.server.sends()].count([written]) == 1
     desk.new()
 
 
 def test_without_the_option_nothing_can_be_put_anywhere(desk: Desk) -> None:
-    desk.mounted.options = tuple(each for each in desk.mounted.options if each != "--send")
+    desk.mounted.options = ()
     desk.mounted.remount()
     assert not desk.path.exists()
     assert "Outbox" not in [each.name for each in desk.home.iterdir()]

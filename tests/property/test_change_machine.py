@@ -22,11 +22,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from trio.testing import MockClock
 
-from rcfs.errors import RcfsError
 from tests.fakes import mortal
 from tests.fakes.changing import Changer, ChangeWorld, open_changes
-from tests.fakes.in_memory import Line
-from tests.fakes.mortal import Life
+from tests.fakes.processes import People, Person
 from tests.fakes.rig import run_inline
 
 SOAK_S = float(os.environ.get("RCFS_SOAK_S", "2"))
@@ -56,63 +54,17 @@ Step = Callable[["Office"], Awaitable[None]]
 
 
 @attrs.define(eq=False)
-class Person:
-    """A process, and somebody who uses it."""
-
-    changer: Changer
-    life: Life
-
-
-@attrs.define(eq=False)
 class Office:
     """The processes, and the states that each message may have in the end."""
 
     world: ChangeWorld
-    nursery: trio.Nursery
+    people: People[Changer]
     pool: list[int]
-    everybody: list[Person] = attrs.field(factory=list)
     expected: dict[tuple[int, bool], set[str]] = attrs.field(factory=dict)
     """By message, and whether it is about its read status."""
     to_purge: set[int] = attrs.field(factory=set)
 
-    @property
-    def people(self) -> list[Person]:
-        """Those whose processes live."""
-        return [each for each in self.everybody if not each.life.is_over]
-
-    async def start(self) -> None:
-        """Another process; it may die before it is up."""
-        calls, scope, up = self.world.calls, trio.CancelScope(), trio.Event()
-        name = f"process {calls.started + 1}"
-        lines: list[Line] = []
-
-        def die() -> None:
-            with suppress(KeyError):  # It has not opened its ledger yet.
-                calls.ledgers.kill(name, trio.current_time())
-            for line in lines:
-                line.is_cut = True
-            scope.cancel()
-
-        life = Life(die)
-
-        async def live() -> None:
-            try:
-                with suppress(RcfsError), scope:
-                    async with self.world.process(life=life) as changer:
-                        lines.append(changer.rig.line)
-                        self.everybody.append(Person(changer, life))
-                        up.set()
-                        await trio.sleep_forever()
-            except Exception:
-                if not life.is_over:
-                    raise
-            finally:
-                up.set()
-
-        self.nursery.start_soon(live)
-        await up.wait()
-
-    async def wish(self, person: Person, what: str, ids: Sequence[int]) -> None:
+    async def wish(self, person: Person[Changer], what: str, ids: Sequence[int]) -> None:
         """Somebody wants something; a process that dies meanwhile may have kept it or not."""
         try:
             await self._wish(person, what, ids)
@@ -120,10 +72,10 @@ class Office:
             if not person.life.is_over:
                 raise
 
-    async def _wish(self, person: Person, what: str, ids: Sequence[int]) -> None:
-        outbox, owner_id = person.changer.outbox, self.world.owner_id
+    async def _wish(self, person: Person[Changer], what: str, ids: Sequence[int]) -> None:
+        outbox, owner_id = person.process.outbox, self.world.owner_id
         is_mark = what in ("read", "unread")
-        shown = person.changer.messages()
+        shown = person.process.messages()
         ids = [each for each in ids if each in shown]
         if what == "purge":
             ids = [each for each in ids if shown[each].availability == "Deleted"]
@@ -141,18 +93,12 @@ class Office:
         if not person.life.is_over:
             self.expected |= {(each, is_mark): {STATES[what]} for each in ids}
 
-    @staticmethod
-    def kill(person: Person) -> None:
-        """Kill a process now."""
-        person.life.end()
-        person.life.on_end()
-
     async def settle(self) -> None:
         """Let everything come to its end, and check it."""
         world = self.world
         world.platform.simulator.faults.clear()
-        for person in self.people:
-            self.kill(person)
+        for person in self.people.alive:
+            person.kill()
         await trio.sleep(120)  # longer than any answer or request is late, and than any penalty
         async with world.process() as process:
             assert await process.outbox.flush(7200) == 0, process.outbox.status()
@@ -175,29 +121,30 @@ class Office:
 
 
 async def wish(which: int, what: str, chosen: Sequence[int], office: Office) -> None:
-    if not office.people:
-        await office.start()
-    if office.people:
-        ids = [office.pool[each] for each in chosen]
-        await office.wish(office.people[which % len(office.people)], what, ids)
+    if not office.people.alive:
+        await office.people.start()
+    person = office.people.some(which)
+    if person is not None:
+        await office.wish(person, what, [office.pool[each] for each in chosen])
 
 
 async def wish_and_die(which: int, what: str, chosen: Sequence[int], statements: int, office: Office) -> None:
-    if office.people:
-        person = office.people[which % len(office.people)]
+    person = office.people.some(which)
+    if person is not None:
         person.life.statements_left = statements
         await wish(which, what, chosen, office)
 
 
 async def kill(which: int, office: Office) -> None:
-    if office.people:
-        office.kill(office.people[which % len(office.people)])
+    person = office.people.some(which)
+    if person is not None:
+        person.kill()
         await trio.lowlevel.checkpoint()
 
 
 async def start(office: Office) -> None:
-    if len(office.people) < 2:
-        await office.start()
+    if len(office.people.alive) < 2:
+        await office.people.start()
 
 
 async def fault(kind: str, office: Office) -> None:  # noqa: ASYNC124 - as all steps
@@ -209,9 +156,9 @@ async def fault(kind: str, office: Office) -> None:  # noqa: ASYNC124 - as all s
 
 async def cut(which: int, office: Office) -> None:  # noqa: ASYNC124 - as all steps
     """The network goes or comes back."""
-    if office.people:
-        line = office.people[which % len(office.people)].changer.rig.line
-        line.is_cut = not line.is_cut
+    person = office.people.some(which)
+    if person is not None:
+        person.line.is_cut = not person.line.is_cut
 
 
 async def pass_time(seconds: float, office: Office) -> None:
@@ -219,9 +166,10 @@ async def pass_time(seconds: float, office: Office) -> None:
 
 
 async def sync(which: int, office: Office) -> None:
-    if office.people:
+    person = office.people.some(which)
+    if person is not None:
         with suppress(Exception):
-            await office.people[which % len(office.people)].changer.sync()
+            await person.process.sync()
 
 
 async def elsewhere(number: int, office: Office) -> None:  # noqa: ASYNC124 - as all steps
@@ -240,8 +188,11 @@ async def play(directory: Path, steps: Sequence[Step]) -> None:
         async with open_changes(directory, messages=20, calls=0) as world, trio.open_nursery() as nursery:
             pool = [each.id for each in world.mailbox if each.availability == "Alive"][:POOL]
             assert len(pool) == POOL
-            office = Office(world, nursery, pool)
-            await office.start()
+            people = People(
+                world.calls, nursery, lambda life: world.process(life=life), lambda changer: changer.rig.line
+            )
+            office = Office(world, people, pool)
+            await people.start()
             for step in steps:
                 await step(office)
             await office.settle()

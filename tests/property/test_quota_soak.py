@@ -210,14 +210,23 @@ class SharedFileMachine(QuotaMachine):
     home = "sqlite"
 
 
+class SharedServerMachine(QuotaMachine):
+    """The same with a server as home."""
+
+    home = "server"
+
+
 TestInMemory = QuotaMachine.TestCase
 TestInMemory.settings = settings(max_examples=20, stateful_step_count=40, deadline=None)
 TestInAFile = SharedFileMachine.TestCase
 TestInAFile.settings = settings(max_examples=8, stateful_step_count=25, deadline=None)
 
+TestOnAServer = SharedServerMachine.TestCase
+TestOnAServer.settings = settings(max_examples=4, stateful_step_count=25, deadline=None)
+
 
 @pytest.mark.timeout(24 * 3600)  # as long as it is asked to be
-@pytest.mark.parametrize(("home", "part"), [("memory", 0.98), ("sqlite", 0.02)])
+@pytest.mark.parametrize(("home", "part"), [("memory", 0.96), ("sqlite", 0.02), ("server", 0.02)])
 def test_a_long_run(home: str, part: float, tmp_path: Path) -> None:
     """Weeks in worlds of at most five hundred requests, each with random rules."""
     wanted = int(SOAK * part)

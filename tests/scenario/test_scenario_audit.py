@@ -290,6 +290,10 @@ async def test_a_closed_mailbox_is_refused_and_not_missing(
     found = await audited()
     assert found.troubles[Trouble.REFUSED] == ["102 Bob"]
     assert len(found.troubles[Trouble.MISSING]) == 7
+    found = await audited(wanted=Filter(types=frozenset({"fax"})))
+    assert found.troubles == {Trouble.REFUSED: ["102 Bob"]}, "the other one may be read, and has no fax"
+    found = await audited(paths=[("*", "Calls")])
+    assert (found.sent, found.troubles) == ([], {})
 
 
 async def test_offline_the_index_stands_for_the_platform(

@@ -7,7 +7,7 @@ import trio
 
 from rcfs.errors import ForbiddenError
 from rcfs.mailbox import ExtensionsChanged, State
-from rcfs.model import COMPANY
+from rcfs.model import COMPANY, iso_time
 from rcfs.simulator import AccountSpec
 from rcfs.status import render_status, status_from_json
 from tests.fakes.call_rig import BEFORE, NOW, CallRig, CallWorld, open_calls
@@ -159,6 +159,8 @@ async def test_the_recordings_that_go_next_are_told(tmp_path: Path) -> None:
         found = (await status_document(rig.engine))["retention"]["recordings"]
         assert found["recordings"] == found["uncached"] == len(soon) > 0
         assert found["first_goes_in_s"] == pytest.approx(min(soon) + kept_s - world.now_s, abs=1)
+        assert found["loss_in_s"] == found["first_goes_in_s"], "none is cached"
+        assert found["oldest_uncached"] == iso_time(min(soon))
         (line,) = (line for line in await status_lines(rig) if "the first of" in line and "recording" in line)
         assert f"calls: the first of {len(soon)} recording" in line
         assert "should go in" in line

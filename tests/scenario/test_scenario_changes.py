@@ -60,7 +60,7 @@ async def test_a_change_without_a_usable_answer_is_not_sent_again(
 ) -> None:
     rig.platform.script(UPDATE, answer)
     begun_s = trio.current_time()
-    with pytest.raises(UncertainError, match="check whether the server has done this"):
+    with pytest.raises(UncertainError, match="rcfs does not know whether the server has done this"):
         await send(rig)
     assert trio.current_time() - begun_s <= within_s + 0.01
     await trio.sleep(200)

@@ -167,9 +167,12 @@ async def test_the_status_is_json_without_secrets(rig: Rig) -> None:
         "refused": 0,
         "by_group": {"auth": 1, "light": 4, "medium": 1},
         "content": 1,
+        "by_outcome": {"auth": {"ok": 1}, "light": {"ok": 4}, "medium": {"ok": 1}},
     }
     assert status["mailboxes"] == {"loaded": 1, "known": 1, "messages": 0, "off_because": None}
     assert status["queue"] == []
+    assert sum(sum(each["counts"]) for each in status["waits"]) == 6, "each request waited once"
+    assert status["traffic"] == {"received_bytes": len(DATA), "read_bytes": 0}
     assert {entry["group"]: entry["used"] for entry in status["quota"]} == {
         "light": 4,
         "medium": 1,

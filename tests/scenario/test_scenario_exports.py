@@ -79,6 +79,9 @@ async def test_a_report_goes_through_its_states_with_polls_15_to_30_s_apart(tmp_
         before = len(sent(calls))
         await trio.sleep(900)
         assert len(sent(calls)) == before, "a completed one is left alone"
+        assert await exports.forget(export.id)
+        told = [line for line in rig.engine.recorder.lines if ended.task_id in line]
+        assert ["export forgotten" in line for line in told[-1:]] == [True], "nothing lists the task any more"
 
 
 @pytest.mark.parametrize(
@@ -171,6 +174,25 @@ async def test_a_report_whose_answer_is_lost_is_asked_for_again_after_ten_minute
         assert len(sent(calls, ASK)) == 1, "not repeated blindly"
         assert (await until_final(exports, export)).state is ExportState.COMPLETED
         assert len(sent(calls, ASK)) == 2
+
+
+@pytest.mark.parametrize(("query", "fault"), [(MONTHS[0], "malformed_json"), (TEAM, "status")])
+async def test_after_three_lost_answers_rcfs_gives_up(tmp_path: Path, query: ExportQuery, fault: str) -> None:
+    ask = ASK if query.kind is ExportKind.MESSAGES else ASK_TEAM
+    async with world(tmp_path) as calls, running(calls) as rig:
+        exports = rig.engine.exports
+        calls.platform.fault(fault, operation=ask, count=3)
+        export = await exports.request(query)
+        ended = await until_final(exports, export)
+        assert (ended.state, ended.next_look_s) == (ExportState.FAILED, 0.0)
+        assert "no answer to 3 requests could be read" in ended.problem
+        await trio.sleep(3600)
+        assert len(sent(calls, ask)) == 3
+        # Then it may be asked for as often again.
+        calls.platform.fault(fault, operation=ask, count=2)
+        again = await exports.request(query, again=True)
+        assert (await until_final(exports, again)).state is ExportState.COMPLETED
+        assert len(sent(calls, ask)) == 6
 
 
 async def test_a_person_may_ask_again_at_once(tmp_path: Path) -> None:

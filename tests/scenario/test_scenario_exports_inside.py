@@ -14,17 +14,21 @@ import pyfuse3
 import pytest
 import trio
 
-from rcfs.files import FileSystem, Waits
+from rcfs.errors import NotEmptyError, NotFoundError, NotPermittedError
+from rcfs.files import Asker, FileSystem, Reader, Waits
 from rcfs.files._archives import KEPT_OPEN_S
+from rcfs.files._vanishing import COMES_BACK_S
 from rcfs.fuse._operations import Operations
 from rcfs.model import CHUNK_BYTES, ContentKey, Export
+from rcfs.quota import Opener
 from rcfs.store import ContentInfo
-from rcfs.tree import Directory, Root, build_root
+from rcfs.tree import Directory, Node, Root, build_root
 from tests.fakes.askers import Somebody
 from tests.fakes.exports import PERIOD, PlainExports, an_export
 from tests.fakes.rig import Rig, noise
 
 CONTEXT = cast("pyfuse3.RequestContext", SimpleNamespace(pid=os.getpid()))
+CAT = Somebody()
 ABOVE = f"Exports/Messages/{PERIOD}"
 BIG = noise(600_000, 1) + bytes(2_000_000) + noise(600_000, 2)
 
@@ -80,13 +84,13 @@ class Mounted:
         await self.operations.release(opened.fh)
         return bytes(found)
 
-    async def names(self, path: str) -> list[str]:
+    async def names(self, path: str, asker: Asker = CAT) -> list[str]:
         node = self.root.find("Exports")
         for name in path.split("/")[1:]:
             assert isinstance(node, Directory)
-            node = await self.files.find(node, name, Somebody())
+            node = await self.files.find(node, name, asker)
         assert isinstance(node, Directory)
-        listing = await self.files.list(node, Somebody())
+        listing = await self.files.list(node, asker)
         found: list[str] = []
         after = 0
         while page := await self.files.page(listing, after):
@@ -179,6 +183,52 @@ async def test_an_archive_is_open_while_it_is_used_and_a_minute_longer(mounted: 
         assert await mounted.cat(f"{ABOVE}/archive-0/account/message_store_json"), "and again"
         nursery.cancel_scope.cancel()
     assert mounted.is_idle()
+
+
+async def test_what_is_in_an_export_is_hidden_for_who_removes_all_of_it(mounted: Mounted) -> None:
+    inside = f"{ABOVE}/archive-0"
+    rm = Somebody(number=7)
+    rsync = Somebody(Reader("rsync", Opener(("rsync",), "session", "user")), number=8)
+    assert await mounted.names(inside) == ["account", "empty"]
+
+    async def remove(path: str, asker: Somebody = rm) -> None:
+        *above, name = path.split("/")
+        node: Node = mounted.root
+        for part in above:
+            assert isinstance(node, Directory)
+            found = await mounted.files.find(node, part, asker)
+            assert found is not None
+            node = found
+        if name.endswith(".zip") or name == "empty":
+            await mounted.files.remove(node, name, asker)
+        else:
+            assert await mounted.files.remove_directory(node, name, asker) == (name,)
+
+    for path in ("archive-0.zip", "archive-0/empty"):
+        with pytest.raises(NotPermittedError, match="alone"):
+            await remove(f"{ABOVE}/{path}")
+    for asker in (rm, rsync):
+        assert await mounted.names(ABOVE, asker) == ["archive-0.zip", "archive-0", "archive-1.zip"]
+    for path, asker, error in [
+        ("archive-0.zip", rsync, NotPermittedError),
+        ("archive-0", rm, NotEmptyError),
+        ("archive-0/account", rm, NotEmptyError),
+        ("archive-9.zip", rm, NotFoundError),
+    ]:
+        with pytest.raises(error):
+            await remove(f"{ABOVE}/{path}", asker)
+    await remove(f"{ABOVE}/archive-0.zip")
+    await remove(f"{inside}/empty")
+    assert await mounted.names(ABOVE) == ["archive-0", "archive-1.zip"]
+    assert await mounted.names(inside) == ["account"]
+    with pytest.raises(pyfuse3.FUSEError):
+        await mounted.lookup(f"{ABOVE}/archive-0.zip")
+    await trio.sleep(COMES_BACK_S + 1)
+    assert await mounted.names(inside) == ["account", "empty"]
+    assert len(await mounted.names(ABOVE)) == 3
+    told = [fault.detail for fault in mounted.rig.engine.recorder.faults]
+    assert sum("are there again: 2" in each for each in told) == 1
+    assert sum("deleted alone" in each for each in told) == 1
 
 
 async def test_what_is_evicted_is_gone_but_stays_open(mounted: Mounted) -> None:

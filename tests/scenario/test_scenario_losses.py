@@ -1,6 +1,7 @@
 """The status names what the platform deletes next; that costs at most one request a day."""
 
 import time
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -119,7 +120,7 @@ async def test_the_status_names_messages_that_go_soon(platform: ScriptedPlatform
     add(platform, 1, "VoiceMail", 88)
     add(platform, 2, "VoiceMail", 85)
     add(platform, 3, "VoiceMail", 80)
-    add(platform, 4, "Fax", 28, direction="Outbound")
+    add(platform, 4, "Fax", 26, direction="Outbound")
     add(platform, 5, "SMS", 1000)
     add(platform, 6, "VoiceMail", 500)
     add(platform, 7, "SMS", 1)
@@ -132,6 +133,9 @@ async def test_the_status_names_messages_that_go_soon(platform: ScriptedPlatform
         assert (row["extension"], row["messages"], row["uncached"]) == (EXTENSION_ID, 4, 3)
         assert row["first_goes_in_s"] == pytest.approx(2 * DAY_S, abs=60)
         assert row["certain"] is True
+        assert row["loss_in_s"] == pytest.approx(4 * DAY_S, abs=60), "the fax; the first voicemail is cached"
+        oldest_s = datetime.fromisoformat(row["oldest_uncached"]).timestamp()
+        assert time.time() - oldest_s == pytest.approx(85 * DAY_S, abs=60)
 
 
 async def test_a_pull_first_fetches_what_goes_first(platform: ScriptedPlatform, new_rig: OpenRig) -> None:

@@ -3,6 +3,7 @@
 At the end of each scenario the platform has nothing to complain about, see `open_changes`.
 """
 
+import math
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 import trio
 
 from rcfs.errors import ForbiddenError
+from rcfs.mailbox import Mailboxes
 from rcfs.model import ChangeRules
 from tests.fakes.changing import MANY, Changer, ChangeWorld, open_changes
 
@@ -249,6 +251,25 @@ async def test_a_page_that_was_read_before_a_deletion_does_not_undo_it(world: Ch
         assert availability(process.shows(ids)) == {DELETED}
 
 
+async def test_a_sync_that_was_asked_before_a_restoration_does_not_undo_it(world: ChangeWorld) -> None:
+    """The platform tells a deletion without a time, so the answer may be older than the restoration."""
+    async with world.process() as process, trio.open_nursery() as nursery:
+        ids = process.ids(2)
+        await process.outbox.trash(world.owner_id, ids)
+        await process.outbox.flush(60)
+        world.platform.fault("slow", operation="syncMessages", delay_s=30)
+        nursery.start_soon(process.sync)
+        await trio.sleep(1)
+        await process.outbox.restore(world.owner_id, ids)
+        await process.outbox.flush(20)
+        assert availability(world.states(ids)) == {ALIVE}
+        await trio.sleep(40)
+        assert availability(process.shows(ids)) == {ALIVE}
+        await process.outbox.trash(world.owner_id, ids)
+        await process.outbox.flush(60)
+        assert availability(world.states(ids)) == {DELETED}
+
+
 async def test_what_somebody_else_has_deleted_is_not_deleted_again(world: ChangeWorld) -> None:
     async with world.process() as process:
         ids = process.ids(3)
@@ -259,6 +280,27 @@ async def test_what_somebody_else_has_deleted_is_not_deleted_again(world: Change
         assert await process.outbox.flush(60) == 0
         assert availability(world.states(ids)) == {DELETED}
         assert world.sent() == [f"DELETE {world.owner_id}/message-store/{ids[2]}"]
+
+
+async def test_what_somebody_else_has_just_deleted_is_not_purged(world: ChangeWorld) -> None:
+    async with world.process() as process:
+        await process.sync()
+        await trio.sleep(5)
+        (one,) = process.ids(1)
+        world.backend.messages.delete(world.message(one), world.platform.now_s)
+        await process.outbox.trash(world.owner_id, [one])
+        assert await process.outbox.flush(60) == 0
+        assert world.sent() == []
+        assert availability(world.states([one])) == availability(process.shows([one])) == {DELETED}
+
+
+async def test_a_wrong_clock_delays_no_deletion(world: ChangeWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with world.process() as process:
+        (one,) = process.ids(1)
+        monkeypatch.setattr(Mailboxes, "sync_age_s", lambda *_: math.inf)
+        await process.outbox.trash(world.owner_id, [one])
+        assert await process.outbox.flush(15) == 0
+        assert len(world.sent()) == 1
 
 
 async def test_what_somebody_else_has_restored_is_not_purged(world: ChangeWorld) -> None:
@@ -374,6 +416,10 @@ async def test_the_limit_counts_over_restarts(world: ChangeWorld) -> None:
         assert await process.outbox.flush(60) == 2
         await process.outbox.trash(world.owner_id, ids[6:7])
         assert await process.outbox.flush(60) == 3
+        # It is told once, and not for each deletion of `rm -r`.
+        assert ["deletions are held" in each.detail for each in process.engine.recorder.faults].count(
+            True
+        ) == 1
         assert await process.outbox.drop() == 3
         assert availability(process.shows(ids[4:])) == {ALIVE}
         await trio.sleep(3600)

@@ -74,6 +74,15 @@ async def test_a_pull_by_exports_sends_no_request_for_a_content(tmp_path: Path) 
         assert calls.sent(CONTENT, ASK, ARCHIVE, since=mark) == []
 
 
+async def test_the_progress_counts_exports_that_are_not_asked_for_yet(tmp_path: Path) -> None:
+    async with planned(tmp_path, via=Via.EXPORTS) as (calls, made):
+        progress = made.pull.progress
+        assert (progress.expected, progress.waits_for) == (made.survey.missing, 1)
+        assert calls.sent(ASK) == []
+        await made.pull.run(made.survey)
+        assert (made.pull.progress.expected, made.pull.progress.waits_for) == (0, 0)
+
+
 async def check_contents(rig: CallRig, survey: Survey) -> None:
     """Reads everything that a survey found missing, and compares it with the simulator's."""
     truth = truth_of(rig)

@@ -1,19 +1,23 @@
 """Pulls that take the records of mailboxes out of an export: which lists they spare, in virtual time."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 import trio
 
-from rcfs.mailbox import Mailboxes
+from rcfs.mailbox import Mailboxes, Shelving
 from rcfs.mailbox._records import parse_messages
+from rcfs.mailbox._update import Target, Updater
 from rcfs.model import Availability, Filter, Record
 from rcfs.pull import Via, _export_lane, _records_lane
 from rcfs.simulator import AccountSpec
 from rcfs.simulator._journal import Entry
 from rcfs.simulator.account._message_store import new_message
+from rcfs.tree import PURGED, name_folder, shelve
+from tests.fakes import call_rig
 from tests.fakes.call_rig import CallRig, CallWorld, open_calls
 from tests.scenario.test_scenario_pull_exports import ARCHIVE, ASK, CONTENT, MAIL, Pulled
 
@@ -35,7 +39,8 @@ def shown(rig: CallRig) -> dict[tuple[int, int], tuple[str, str]]:
         for message in (
             [] if state is None or not state.loaded else _messages(rig, state.number, extension.id)
         ):
-            found[extension.id, message.id] = (str(message.availability), message.read_status)
+            if message.availability != Availability.PURGED:
+                found[extension.id, message.id] = (str(message.availability), message.read_status)
     return found
 
 
@@ -119,13 +124,35 @@ async def test_what_happens_meanwhile_is_not_missed(tmp_path: Path) -> None:
         assert all(len(each) <= 3 for each in lists(calls).values())
 
 
+@pytest.mark.parametrize("meanwhile", ["nothing", "arrival behind the first page", "purge before it"])
 async def test_a_list_is_read_to_its_end_where_the_export_lacks_a_message(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, meanwhile: str
 ) -> None:
+    keeping = Shelving(partial(shelve, keep_purged=True), name_folder, purged_view=PURGED)
+    monkeypatch.setattr(call_rig, "SHELVING", keeping)
     async with world(tmp_path) as calls:
         first = calls.extensions[0]
-        lost = calls.backend.account.message_ids(first)[-1]
-        take = Mailboxes.take_records
+        account, messages = calls.backend.account, calls.backend.messages
+        lost, other = account.message_ids(first)[-1], account.message(first, account.message_ids(first)[-3])
+        assert other is not None
+        take, read, catch_up = Mailboxes.take_records, Updater._list, Updater._catch_up
+        to_come = [meanwhile]
+
+        # Neither the new message nor the purged one may count in place of the lost one.
+        async def purge_and_list(updater: Updater, target: Target, *rest: Any) -> Any:
+            if target.extension_id == first and to_come == ["purge before it"]:
+                to_come.clear()
+                messages.delete(other, calls.now_s, purge=True)
+            return await read(updater, target, *rest)
+
+        async def receive_and_sync(updater: Updater, target: Target, *rest: Any) -> Any:
+            if target.extension_id == first and to_come == ["arrival behind the first page"]:
+                to_come.clear()
+                messages.arrive(new_message(account, first, "SMS", "Inbound", calls.now_s))
+            return await catch_up(updater, target, *rest)
+
+        monkeypatch.setattr(Updater, "_list", purge_and_list)
+        monkeypatch.setattr(Updater, "_catch_up", receive_and_sync)
 
         def take_fewer(mailboxes: Mailboxes, numbers: tuple[int, int], records: list[Record]) -> None:
             take(mailboxes, numbers, [each for each in records if each["id"] != lost])
@@ -134,7 +161,11 @@ async def test_a_list_is_read_to_its_end_where_the_export_lacks_a_message(
         assert await load(calls) == []
         found = lists(calls)
         pages = -(-len(calls.backend.account.message_ids(first)) // PAGE)
-        assert found.pop(str(first)) == [SYNC, LIST, SYNC, *[LIST] * (pages - 1), SYNC]
+        whole = [SYNC, LIST, SYNC, *[LIST] * (pages - 1), SYNC]
+        # A purge at the time of the last token is told once more, and then the list is read again.
+        asked = found.pop(str(first))
+        assert (asked[: len(whole)] if meanwhile == "purge before it" else asked) == whole
+        assert meanwhile == "nothing" or to_come == []
         assert all(len(each) <= 3 for each in found.values())
 
 

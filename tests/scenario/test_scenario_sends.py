@@ -9,11 +9,12 @@ import pytest
 import trio
 
 from rcfs.cli._send_run import _stopped
-from rcfs.errors import ForbiddenError
+from rcfs.errors import ForbiddenError, StoreError
 from rcfs.model import Outgoing, SendKind, SendState
 from rcfs.model._delivery import FAX_ERRORS, SMS_ERRORS
 from rcfs.simulator import AccountSpec
 from rcfs.simulator.account._failing import FAILING_FAX, FAILING_SMS
+from rcfs.store import OutboxBook
 from tests.fakes.call_rig import CallWorld, open_calls
 from tests.fakes.sending import (
     BOB,
@@ -307,6 +308,22 @@ async def test_a_message_can_be_dropped_while_its_request_waits_for_a_slot(
     assert outbox_of(world) == []
 
 
+@pytest.mark.parametrize("kinds", [(SendKind.SMS, SendKind.FAX), (SendKind.FAX, SendKind.SMS)])
+async def test_a_fax_and_a_text_do_not_wait_for_each_other(
+    world: CallWorld, tmp_path: Path, kinds: tuple[SendKind, SendKind]
+) -> None:
+    world.platform.fault("rate_limited", operation=OPERATIONS[kinds[0]])
+    async with sending(world) as rig:
+        sends = rig.engine.sends
+        first = await sends.add(*outgoing_of(world, kinds[0], tmp_path))
+        await trio.sleep(10)
+        with trio.fail_after(5):
+            await settled(sends, await sends.add(*outgoing_of(world, kinds[1], tmp_path)))
+        assert not sends.all()[0].state.is_settled
+        assert (await settled(sends, first)).state is SendState.SENT
+    assert [len(world.sent(OPERATIONS[each])) for each in kinds] == [2, 1]
+
+
 async def test_a_person_who_interrupts_the_wait_for_a_slot_has_sent_nothing(
     world: CallWorld, tmp_path: Path
 ) -> None:
@@ -349,6 +366,23 @@ async def test_a_file_that_changes_meanwhile_is_not_sent(world: CallWorld, tmp_p
             await rig.engine.sends.add(outgoing, paths)
         assert rig.engine.sends.all() == ()
         assert list(tmp_path.glob("outbox/*/*")) == []
+
+
+async def test_a_fault_of_the_outbox_is_told_as_it_is(
+    world: CallWorld, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with world.engine(outbox=True) as rig:
+        outgoing, _paths = outgoing_of(world, SendKind.SMS, tmp_path)
+        await rig.engine.sends.add(outgoing)
+
+        def fail(*_arguments: object) -> bool:
+            raise StoreError("the disk is full")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(OutboxBook, "change", fail)
+            with pytest.raises(StoreError, match="the disk is full"):
+                await rig.engine.sends.look()
+    assert outbox_of(world) == []
 
 
 # Delivery
@@ -443,12 +477,13 @@ async def test_parties_in_any_notation(world: CallWorld) -> None:
     own, colleague = world.backend.account.extensions[:2]
     async with sending(world) as rig:
         sends = rig.engine.sends
-        assert await sends.parties(SendKind.FAX, [BOB, "+1 212 555 7464"]) == ("", (BOB,))
-        assert await sends.parties(SendKind.PAGE, [colleague.number]) == (own.number, (colleague.number,))
+        assert await sends.parties.find(SendKind.FAX, [BOB, "+1 212 555 7464"]) == ("", (BOB,))
+        to_colleague = (own.number, (colleague.number,))
+        assert await sends.parties.find(SendKind.PAGE, [colleague.number]) == to_colleague
         with pytest.raises(ValueError, match="no colleague has the extension 99999"):
-            await sends.parties(SendKind.PAGE, ["99999"])
+            await sends.parties.find(SendKind.PAGE, ["99999"])
         assert world.sent("listExtensionPhoneNumbers") == []
         for kind in (SendKind.SMS, SendKind.MMS):
-            assert await sends.parties(kind, ["(212) 555-7464"]) == (own.phone_number, (BOB,))
-        assert await sends.parties(SendKind.FAX, ["(212) 555-7464"]) == ("", (BOB,))
+            assert await sends.parties.find(kind, ["(212) 555-7464"]) == (own.phone_number, (BOB,))
+        assert await sends.parties.find(SendKind.FAX, ["(212) 555-7464"]) == ("", (BOB,))
     assert len(world.sent("listExtensionPhoneNumbers")) == 1

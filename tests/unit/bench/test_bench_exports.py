@@ -3,7 +3,7 @@ from pathlib import Path
 import attrs
 import pytest
 import trio
-from bench._exports import LARGE, ExportsResults, cases, exports_table
+from bench._exports import LARGE, LARGE_CASE, ExportsResults, cases, exports_table
 from bench._exports_load import ATTACHMENTS, LISTS, RECORDS, Case, pull
 from trio.testing import MockClock
 
@@ -50,11 +50,19 @@ def run_of(case: Case, attachments_s: float) -> dict[str, object]:
     }
 
 
-def test_the_tables_have_the_ratio_as_run_and_extrapolated() -> None:
+def test_the_tables_have_the_ratio_as_run_and_extrapolated(tmp_path: Path) -> None:
     alone, first, *others, whole = cases(12_000)
     found = [run_of(alone, 18_000.0), run_of(first, 360.0), *(run_of(each, 72.0) for each in others)]
-    table = exports_table(ExportsResults({"machine": "some"}, [*found, run_of(whole, 7.0)]))
+    results = ExportsResults({"machine": "some"}, [*found, run_of(whole, 7.0)])
+    for taken_s in (99_999.0, 8_688.0):
+        results.add_large(run_of(LARGE_CASE, taken_s), {"machine": "another"})
+    path = tmp_path / "exports.json"
+    path.write_text(results.to_json(), encoding="utf-8")
+    table = exports_table(ExportsResults.load(path))
     as_run, large = table.split(f"{LARGE:,}", 1)
+    assert "| exports at 50 MB/s | 630,000 | 2.50 | 106.8 | 70 |" in as_run
+    assert "machine: another:" in as_run
+    assert as_run.count("630,000") == 1
     assert "| exports at 10 MB/s | 12,000 | 0.19 | 27.2 | 70 | 1 | 19 | 0 | 4 | 100 | 1,000 | 60 |" in as_run
     # The 3,000 Light requests of the large account take an hour.
     assert "| one by one | 600,000 | 251.09 | 1.0 | 3,000 | 600,001 | 0 | 600,000 | 0 |" in large

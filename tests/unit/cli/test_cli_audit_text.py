@@ -93,7 +93,10 @@ def test_the_command_of_the_last_pull_is_given() -> None:
     owner = owner_of("101 Jane", 2, 1)
     as_pulled = summary_of(owner, pulls=(FAX,), wanted=FAX.wanted, is_as_pulled=True)
     lines = text_of(as_pulled, owner)
-    assert "Scope:    the whole account; only type fax, since 2023-11-14T22:13:20Z, as the last pull" in lines
+    assert (
+        "Scope:    the whole account, limited to type fax, since 2023-11-14T22:13:20Z, as the last pull"
+        in lines
+    )
     assert f"Command:  {command}" in lines
     for pulls, is_told in (((FAX,), True), ((WHOLE, FAX), False), ((WHOLE,), False), ((), False)):
         lines = text_of(summary_of(owner, pulls=pulls), owner)

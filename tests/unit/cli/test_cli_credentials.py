@@ -9,7 +9,7 @@ import keyring.errors
 import pytest
 from click.testing import Result
 
-from rcfs.cli import _credentials
+from rcfs.cli import _credential_places, _credentials
 from rcfs.config import _keyring, credentials_path, load_settings
 
 SECRET = "s3cr3t-of-the-app"
@@ -28,12 +28,13 @@ Run = Callable[..., Result]
 @pytest.fixture
 def terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     """Somebody types."""
-    monkeypatch.setattr(_credentials, "is_interactive", lambda: True)
+    for module in (_credentials, _credential_places):
+        monkeypatch.setattr(module, "is_interactive", lambda: True)
 
 
 @pytest.mark.usefixtures("terminal")
 def test_login_saves_what_is_typed_and_shows_no_secret(run: Run, vault: Any) -> None:
-    result = run("login", typed=f"\nthe-app\n {SECRET} \n{JWT}\n")
+    result = run("login", "--jwt", typed=f"\nthe-app\n {SECRET} \n{JWT}\n")
     assert result.exit_code == 0
     assert {name: json.loads(text) for (_, name), text in vault.saved.items()} == {"credentials": SAVED}
     assert (
@@ -48,7 +49,7 @@ def test_login_saves_what_is_typed_and_shows_no_secret(run: Run, vault: Any) -> 
 @pytest.mark.usefixtures("terminal")
 def test_login_asks_again_for_what_is_wrong(run: Run, vault: Any) -> None:
     typed = f"http://example.com\nhttp://127.0.0.1:8080/\n \nthe-app\n{SECRET}\n{JWT}\n"
-    result = run("login", typed=typed)
+    result = run("login", "--jwt", typed=typed)
     assert result.exit_code == 0
     assert "http is accepted for loopback only" in result.stderr
     assert "this must not be empty" in result.stderr
@@ -57,13 +58,13 @@ def test_login_asks_again_for_what_is_wrong(run: Run, vault: Any) -> None:
 
 @pytest.mark.usefixtures("terminal")
 def test_login_that_is_given_up_saves_nothing(run: Run, vault: Any) -> None:
-    result = run("login", typed="\nthe-app\n")
+    result = run("login", "--jwt", typed="\nthe-app\n")
     assert result.exit_code == 130
     assert vault.saved == {}
 
 
 def test_login_without_a_terminal(run: Run, vault: Any) -> None:
-    result = run("login", typed=TYPED)
+    result = run("login", "--jwt", typed=TYPED)
     assert (result.exit_code, result.stderr) == (0, "")
     assert json.loads(vault.saved["rcfs", "credentials"]) == SAVED
     assert SECRET not in result.output
@@ -74,7 +75,7 @@ def test_login_lets_mounts_that_were_refused_try_again(run: Run, state_dir: Path
     sessions.mkdir(parents=True)
     (sessions / "refused.json").write_text('{"refused": "no", "refused_s": 7}')
     (sessions / "good.json").write_text('{"access": "token"}')
-    assert run("login", typed=TYPED).exit_code == 0
+    assert run("login", "--jwt", typed=TYPED).exit_code == 0
     assert [path.name for path in sessions.iterdir()] == ["good.json"]
 
 
@@ -88,7 +89,7 @@ def test_login_lets_mounts_that_were_refused_try_again(run: Run, state_dir: Path
     ],
 )
 def test_login_without_a_terminal_says_what_is_wrong(run: Run, vault: Any, typed: str, said: str) -> None:
-    result = run("login", typed=typed)
+    result = run("login", "--jwt", typed=typed)
     assert result.exit_code == 2
     assert said in result.stderr
     assert vault.saved == {}
@@ -101,7 +102,7 @@ def test_login_without_a_keyring_offers_a_file_before_it_asks(
     run: Run, vault: Any, error: Any, answer: str
 ) -> None:
     vault.broken = error
-    result = run("login", typed=f"{answer}\n{TYPED}")
+    result = run("login", "--jwt", typed=f"{answer}\n{TYPED}")
     told, asked, _rest = result.stderr.partition("Save the credentials in ")
     assert f"no keyring that can be written ({error.__name__})" in told
     assert asked
@@ -115,7 +116,7 @@ def test_login_without_a_keyring_offers_a_file_before_it_asks(
 
 def test_login_without_a_keyring_or_a_terminal(run: Run, vault: Any) -> None:
     vault.broken = keyring.errors.NoKeyringError
-    result = run("login", typed=TYPED)
+    result = run("login", "--jwt", typed=TYPED)
     assert result.exit_code == 2
     assert "--file" in result.stderr
     assert len(result.stderr.splitlines()) == 1
@@ -158,7 +159,7 @@ def test_a_file_that_cannot_be_written_is_told_before_anything_is_asked(run: Run
 
 def test_the_keyring_takes_the_place_of_the_file(run: Run) -> None:
     assert run("login", "--file", typed=TYPED).exit_code == 0
-    assert run("login", typed=TYPED.replace(JWT, "another")).exit_code == 0
+    assert run("login", "--jwt", typed=TYPED.replace(JWT, "another")).exit_code == 0
     assert not credentials_path().exists()
 
 
@@ -168,9 +169,10 @@ def test_a_keyring_that_never_answers_does_not_block(
     """Its calls come back when the test ends, so that no thread is left."""
     ended = threading.Event()
     monkeypatch.setattr(_keyring, "ANSWERS_WITHIN_S", 0.01)
+    monkeypatch.setattr(_keyring, "TRIED_WITHIN_S", 0.01)
     monkeypatch.setattr(vault, "_check", ended.wait)
     try:
-        result = run("login", typed=TYPED)
+        result = run("login", "--jwt", typed=TYPED)
         assert (result.exit_code, "has not answered" in result.stderr) == (2, True)
         assert run("login", "--file", typed=TYPED).exit_code == 0
         # rcfs does not ask the keyring for credentials that the file has.
@@ -198,7 +200,7 @@ def test_secrets_are_taken_from_no_command_line(run: Run) -> None:
 
 
 def test_logout(run: Run, vault: Any) -> None:
-    run("login", typed=TYPED)
+    run("login", "--jwt", typed=TYPED)
     result = run("logout")
     assert result.stdout == "Removed the credentials from the keyring.\n"
     assert (
@@ -223,7 +225,8 @@ def test_logout_asks_whether_to_erase(
     answer: str,
     erased: bool,
 ) -> None:
-    monkeypatch.setattr(_credentials, "is_interactive", lambda: True)
+    for module in (_credentials, _credential_places):
+        monkeypatch.setattr(module, "is_interactive", lambda: True)
     monkeypatch.setattr("rcfs.cli._output.is_interactive", lambda: True)
     (state_dir / "log").mkdir(parents=True)
     log = state_dir / "log" / "pull.log"

@@ -120,7 +120,7 @@ def served(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Any]]:
 
     monkeypatch.setattr(_demo, "running_simulator", running)
     monkeypatch.setattr(_demo, "_print_tour_aside", lambda path: done.append(("tour", path)))
-    monkeypatch.setitem(sys.modules, "rcfs.cli._serve", types.SimpleNamespace(serve=serve))
+    monkeypatch.setitem(sys.modules, "rcfs.cli._mounting", types.SimpleNamespace(serve=serve))
     monkeypatch.setattr("rcfs.host.logs.log_to_terminal", lambda level: None)
     monkeypatch.setattr(FuseSystem, "check", lambda self: None)
     return done

@@ -11,9 +11,9 @@ from click.testing import Result
 
 from rcfs.cli import _doctor
 from rcfs.cli._doctor import directory_finding, examine
-from rcfs.cli._findings import Finding, State
+from rcfs.cli._findings import Finding, State, problem_of
 from rcfs.config import Settings
-from rcfs.errors import AuthError, RcfsError
+from rcfs.errors import AuthError, ForbiddenError, RcfsError
 from rcfs.host import FuseSystem, Mount
 
 SECRET = "s3cr3t-of-the-app"
@@ -119,7 +119,9 @@ def test_missing_credentials(system: FuseSystem) -> None:
 @pytest.mark.usefixtures("credentials")
 def test_a_server_that_refuses(system: FuseSystem, server: list[Finding | Exception]) -> None:
     server[:] = [ExceptionGroup("nursery", [AuthError("no such login")])]
-    assert list(examine({}, None, system))[-1] == Finding("server", State.PROBLEM, "no such login")
+    assert list(examine({}, None, system))[-1] == Finding(
+        "server", State.PROBLEM, "no such login", facts="AuthError"
+    )
     server[:] = [RcfsError("odd")]
     assert list(examine({}, None, system))[-1].detail == "odd"
     server[:] = [ZeroDivisionError("a bug")]
@@ -194,3 +196,41 @@ def test_a_finding_takes_only_known_states() -> None:
     assert attrs.evolve(Finding("x", State.OK, "y"), state="problem").state is State.PROBLEM
     with pytest.raises(ValueError, match="fine"):
         Finding("x", "fine", "y")
+
+
+@pytest.mark.usefixtures("system")
+def test_a_report_has_nothing_private(
+    run: Callable[..., Result],
+    server: list[Finding | Exception],
+    home: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    private = ("jane.doe", "+12125557464", "acme", "eyJ-token", SECRET, "1514114377004", str(home))
+    monkeypatch.setenv("RC_SERVER_URL", "https://rc.acme.example")
+    monkeypatch.setenv("RC_APP_CLIENT_ID", "acme-app")
+    monkeypatch.setenv("RC_APP_CLIENT_SECRET", SECRET)
+    monkeypatch.setenv("RC_USER_JWT", "eyJ-token")
+    for name in ("cache", "state"):
+        monkeypatch.setenv(f"RCFS_{name.upper()}_DIR", str(home / "jane.doe" / name))
+    text = f"{' '.join(private)} is refused"
+    found = (
+        Finding("pool jane.doe", State.PROBLEM, text, text),
+        Finding("login", State.OK, text, text),
+        problem_of("account", ForbiddenError(text, code="CMN-401", request_id="of acme")),
+    )
+    lines: list[str] = []
+    for one in found:
+        server[:] = [one]
+        result = run("doctor", "--report", str(home / "jane.doe" / "rc"))
+        assert result.exit_code == 1, "there is no mount point"
+        assert not [word for word in private if word in result.output], result.output
+        lines += result.output.splitlines()
+    assert lines[0].split()[0] == "rcfs"
+    assert any(line.startswith("OpenSSL ") for line in lines)
+    assert {"pool              problem", "login             ok"} < set(lines)
+    assert "account           problem ForbiddenError CMN-401" in lines
+    assert any(line.startswith("cache directory   ok on ext4, ") for line in lines)
+    server[:] = [RcfsError(text)]
+    result = run("doctor", "--report")
+    assert not [word for word in private if word in result.output]
+    assert "server            problem RcfsError" in result.output.splitlines()

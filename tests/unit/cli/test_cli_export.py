@@ -1,7 +1,9 @@
 """`rcfs export`: wrong usage, and the commands against a simulator, beside each other and without a mount."""
 
 import json
+from calendar import monthrange
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import attrs
@@ -138,9 +140,13 @@ def test_two_are_asked_for_and_the_third_waits_and_can_be_withdrawn(export: Comm
 
 
 def test_waiting_tells_the_states_and_the_result(export: Commands) -> None:
-    done = export("request", "--team", "--from", "2026-01-01", "--to", "2026-01-31", "--json")
+    today = datetime.now(UTC).date()
+    end = today.replace(day=monthrange(today.year, today.month)[1])
+    done = export("request", "--team", f"--from={today:%Y-%m}-01", f"--to={end}", "--json")
     (row,) = json.loads(done.stdout)
-    assert (row["kind"], row["state"]) == ("Team Messaging", "Accepted")
+    name = f"Team Messaging/{today:%Y-%m}-01 to {today}"
+    assert (f"{row['kind']}/{row['name']}", row["state"]) == (name, "Accepted")
+    assert ("is in the future, so the export ends today" in done.stderr) == (end > today)
     export.simulated.advance(3600)
     waited = export("wait", "--json")
     assert waited.returncode == 0, waited.stderr
@@ -148,9 +154,9 @@ def test_waiting_tells_the_states_and_the_result(export: Commands) -> None:
     assert row["state"] == "Completed"
     assert row["files"][0]["name"] == "archive-0.zip"
     assert row["size_bytes"] == sum(each["size_bytes"] for each in row["files"]) > 0
-    assert "Team Messaging/2026-01-01 to 2026-01-31: accepted since" in waited.stderr
+    assert f"{name}: accepted since" in waited.stderr
     assert export.asked(ASK_TEAM) == 1
-    ended = export("cancel", "Team Messaging/2026-01-01 to 2026-01-31")
+    ended = export("cancel", name)
     assert ended.returncode == 2
     assert "has ended already" in ended.stderr
 

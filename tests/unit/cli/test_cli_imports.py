@@ -78,3 +78,9 @@ def test_settings_and_the_machine_are_cheap() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
     )
     assert not {*HEAVY, "rich", "click"} & set(json.loads(done.stdout))
+
+
+def test_an_engine_that_shares_nothing_loads_nothing_for_it() -> None:
+    modules = loaded_by("import rcfs.cli._mounting")
+    assert "rcfs.engine" in modules
+    assert not {name for name in modules if name.startswith(("obstore", "rcfs.objects", "rcfs.content.shar"))}

@@ -1,4 +1,5 @@
 import errno
+import importlib.metadata
 import os
 import re
 import subprocess
@@ -50,8 +51,11 @@ def test_the_table_of_exit_codes() -> None:
         "FuseUnavailableError": 5,
         "StoreError": 6,
         "NoRoomError": 6,
+        "SharedLedgerError": 7,
+        "LedgerRefusedError": 3,
         "PlatformError": 7,
         "AuthError": 3,
+        "GrantError": 3,
         "ForbiddenError": 3,
         "NotFoundError": 7,
         "PurgedError": 7,
@@ -253,3 +257,17 @@ def test_completing_a_command(run: Callable[..., Result]) -> None:
 def test_completing_a_mount_point_touches_no_path(run: Callable[..., Result]) -> None:
     result = run(env={"_RCFS_COMPLETE": "bash_complete", "COMP_WORDS": "rcfs mount /m", "COMP_CWORD": "2"})
     assert result.stdout == "dir,/m\n"
+
+
+@pytest.mark.parametrize("arguments", [("--version", "--verbose"), ("--verbose", "--version")])
+def test_versions_for_a_bug_report(arguments: tuple[str, ...]) -> None:
+    result = CliRunner().invoke(command, arguments)
+    assert result.exit_code == 0
+    lines = result.output.splitlines()
+    assert lines[0] == f"rcfs {__version__}"
+    versions = dict(line.split(" ", 1) for line in lines)
+    assert versions["pyfuse3"] == importlib.metadata.version("pyfuse3")
+    assert re.fullmatch(r"3\.\d+\.\d+\S*", versions["libfuse"])
+    assert versions["keyring"] != ""
+    assert {"Python", "kernel", "system", "OpenSSL", "SQLite"} < set(versions)
+    assert CliRunner().invoke(command, ["--version"]).output == f"rcfs {__version__}\n"

@@ -1,6 +1,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import types
@@ -13,7 +14,7 @@ from click.testing import Result
 
 from rcfs.config import Settings
 from rcfs.errors import AuthError, FuseUnavailableError
-from rcfs.host import FuseSystem, Registry
+from rcfs.host import FuseSystem, Registry, ServiceManager
 
 SECRET = "s3cr3t-of-the-app"
 JWT = "eyJ-jwt-of-the-user"
@@ -25,13 +26,15 @@ class FakeServe:
     def __init__(self, state_dir: Path) -> None:
         self.registry = Registry(state_dir)
         self.calls: list[tuple[Settings, Path]] = []
+        self.waiting: list[dict[str, Any]] = []
         self.while_up: list[Any] = []
         self.error: Exception | None = None
 
     def serve(
-        self, settings: Settings, mountpoint: Path, *, on_ready: Callable[[], None], **_waiting: object
+        self, settings: Settings, mountpoint: Path, *, on_ready: Callable[[], None], **waiting: Any
     ) -> None:
         self.calls.append((settings, mountpoint))
+        self.waiting.append(waiting)
         if self.error is not None:
             raise self.error
         on_ready()
@@ -41,9 +44,9 @@ class FakeServe:
 @pytest.fixture
 def fake(state_dir: Path, monkeypatch: pytest.MonkeyPatch) -> FakeServe:
     made = FakeServe(state_dir)
-    module = types.ModuleType("rcfs.cli._serve")
+    module = types.ModuleType("rcfs.cli._mounting")
     module.serve = made.serve  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "rcfs.cli._serve", module)
+    monkeypatch.setitem(sys.modules, "rcfs.cli._mounting", module)
     monkeypatch.setattr(FuseSystem, "check", lambda self: None)
     monkeypatch.setattr("rcfs.host.logs.log_to_terminal", lambda level: None)
     monkeypatch.setattr("rcfs.host.logs.log_to_file", lambda path, level: None)
@@ -72,6 +75,31 @@ def test_in_the_foreground(run: Callable[..., Result], fake: FakeServe, mountpoi
 
 
 @pytest.mark.usefixtures("credentials")
+@pytest.mark.parametrize(
+    ("address", "warnings"),
+    [("127.0.0.1:9817", 0), ("localhost:9817", 0), ("[::1]:9817", 0), ("0.0.0.0:9817", 1)],
+)
+def test_metrics_for_other_machines_are_warned_of(
+    run: Callable[..., Result], fake: FakeServe, mountpoint: Path, address: str, warnings: int
+) -> None:
+    result = run("mount", "-f", "--metrics", address, str(mountpoint))
+    assert result.exit_code == 0
+    assert result.stderr.count("without a password") == warnings
+    ((settings, _path),) = fake.calls
+    assert settings.metrics is not None
+
+
+@pytest.mark.usefixtures("credentials")
+def test_metrics_without_their_package(
+    run: Callable[..., Result], fake: FakeServe, mountpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "prometheus_client", None)
+    result = run("mount", "-f", "--metrics-textfile", "x.prom", str(mountpoint))
+    assert (result.exit_code, fake.calls) == (2, [])
+    assert "pip install 'rcfs[metrics]'" in result.stderr
+
+
+@pytest.mark.usefixtures("credentials")
 def test_in_the_background(
     run: Callable[..., Result], fake: FakeServe, mountpoint: Path, state_dir: Path, tmp_path: Path
 ) -> None:
@@ -85,7 +113,7 @@ def test_in_the_background(
         (tmp_path / "partial").rename(tmp_path / "seen")
         raise AuthError("after it was ready")
 
-    sys.modules["rcfs.cli._serve"].serve = serve  # type: ignore[attr-defined]
+    sys.modules["rcfs.cli._mounting"].serve = serve  # type: ignore[attr-defined]
     result = run("mount", "--cache-size", "1GiB", str(mountpoint))
     assert result.exit_code == 0
     first, *others = result.stdout.splitlines()
@@ -128,6 +156,25 @@ def test_missing_credentials(run: Callable[..., Result], started: list[Any], mou
 
 
 @pytest.mark.usefixtures("credentials", "fake")
+def test_read_only_contradicts_what_changes_something(
+    run: Callable[..., Result], started: list[Any], mountpoint: Path
+) -> None:
+    for options, variables in (
+        (("--read-only", "--read-write"), {}),
+        (("-o", "ro", "--send"), {}),
+        (("--read-only", "--send"), {"RCFS_READ_WRITE": "1"}),
+    ):
+        result = run("mount", "-f", *options, str(mountpoint), env=variables)
+        assert result.exit_code == 2
+        assert "contradict each other; leave one out" in result.stderr
+    assert started == []
+    result = run(
+        "mount", "-f", "--read-only", str(mountpoint), env={"RCFS_READ_WRITE": "1", "RCFS_SEND": "1"}
+    )
+    assert (result.exit_code, len(started)) == (0, 1)
+
+
+@pytest.mark.usefixtures("credentials", "fake")
 def test_a_missing_mount_point(run: Callable[..., Result], started: list[Any], tmp_path: Path) -> None:
     result = run("mount", str(tmp_path / "absent"))
     assert result.exit_code == 4
@@ -165,7 +212,7 @@ from rcfs.errors import AuthError
 def serve(settings, mountpoint, *, on_ready, **_waiting):
     raise AuthError(f"{settings.require_credentials().client_id} refused at {mountpoint}")
 
-sys.modules["rcfs.cli._serve"] = types.SimpleNamespace(serve=serve)
+sys.modules["rcfs.cli._mounting"] = types.SimpleNamespace(serve=serve)
 _run.FuseSystem.check = lambda self: None
 main()
 """
@@ -187,6 +234,27 @@ def test_an_interrupted_mount_exits_130(
     run: Callable[..., Result], fake: FakeServe, mountpoint: Path, credentials: None
 ) -> None:
     fake.serve = lambda *_, **__: os.kill(os.getpid(), signal.SIGINT)  # type: ignore[method-assign]
-    sys.modules["rcfs.cli._serve"].serve = fake.serve  # type: ignore[attr-defined]
+    sys.modules["rcfs.cli._mounting"].serve = fake.serve  # type: ignore[attr-defined]
     result = run("mount", "-f", str(mountpoint))
     assert (result.exit_code, result.stderr) == (130, "rcfs: interrupted\n")
+
+
+@pytest.mark.usefixtures("credentials")
+def test_a_service_manager_hears_that_the_mount_is_ready(
+    run: Callable[..., Result], fake: FakeServe, mountpoint: Path, tmp_path: Path
+) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(tmp_path / "notify"))
+        manager.settimeout(0)
+        notify = {"NOTIFY_SOCKET": str(tmp_path / "notify")}
+        assert run("mount", "-f", str(mountpoint), env=notify).exit_code == 0
+        assert manager.recv(100) == b"READY=1"
+        waiting = fake.waiting[-1]
+        assert waiting["manager"] == ServiceManager(notify["NOTIFY_SOCKET"])
+        assert waiting["wait_online_s"] == 60.0, "nobody is there to start it again"
+        waiting["on_wait"]("no route to rc.acme.example")
+        assert manager.recv(100) == b"STATUS=waiting for the network"
+        assert manager.recv(100) == b"EXTEND_TIMEOUT_USEC=60000000"
+    assert run("mount", "-f", str(mountpoint)).exit_code == 0
+    assert fake.waiting[-1]["manager"] is None
+    assert fake.waiting[-1]["wait_online_s"] == 0.0

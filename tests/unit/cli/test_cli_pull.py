@@ -209,3 +209,22 @@ def test_without_credentials(run: Callable[..., Result]) -> None:
 def test_completing_a_path(run: Callable[..., Result]) -> None:
     words = {"_RCFS_COMPLETE": "bash_complete", "COMP_WORDS": "rcfs pull 101", "COMP_CWORD": "2"}
     assert run(env=words).stdout == "file,101\n"
+
+
+@pytest.mark.usefixtures("credentials")
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--join", "nov"), "--join needs a server that all machines use; name it as ledger under [quota]"),
+        (("--join", "a b"), "write letters, digits, dots and dashes"),
+        (("--join", "nov", "--shard", "1/2"), "two ways to share the work"),
+        (("--shard", "3/2"), "write N/M, such as 2/3"),
+        (("--shard", "1/2", "--via", "exports"), "goes with neither --shard nor --join"),
+    ],
+)
+def test_ways_to_share_the_work_that_do_not_work(
+    run: Callable[..., Result], options: tuple[str, ...], words: str
+) -> None:
+    result = run("pull", *options)
+    assert result.exit_code == 2
+    assert words in " ".join(result.stderr.split())

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from click.testing import Result
 
+from rcfs.cli._mount import _tell_unsent
 from rcfs.cli._send_run import _check
 from rcfs.errors import ForbiddenError, PlatformError, RcfsError, UndecidedError
 from rcfs.model import Outgoing, Send, SendKind, SendState
@@ -52,19 +53,31 @@ SMS = Outgoing(SendKind.SMS, ("+12125557464",), "+13035556830", "hi")
 
 
 @pytest.mark.parametrize(
-    ("state", "problem", "error", "exit_code"),
+    ("state", "problem", "refusal", "error", "exit_code"),
     [
-        (SendState.UNKNOWN, "messages 1, 2 look like it", UndecidedError, 9),
-        (SendState.REFUSED, "HTTP 400", PlatformError, 7),
-        (SendState.REFUSED, "the app lacks the scope SMS", ForbiddenError, 3),
-        (SendState.WAITING, "no network", PlatformError, 7),
-        (SendState.ASKED, "", PlatformError, 7),
+        (SendState.UNKNOWN, "messages 1, 2 look like it", "", UndecidedError, 9),
+        (SendState.REFUSED, "HTTP 400", "", PlatformError, 7),
+        (SendState.REFUSED, "no such scope", "the app may send no texts", ForbiddenError, 3),
+        (SendState.WAITING, "no network", "", PlatformError, 7),
+        (SendState.ASKED, "", "", PlatformError, 7),
     ],
 )
-def test_errors(state: SendState, problem: str, error: type[RcfsError], exit_code: int) -> None:
+def test_errors(state: SendState, problem: str, refusal: str, error: type[RcfsError], exit_code: int) -> None:
     with pytest.raises(error, match=problem or "it is kept") as caught:
-        _check(Send("a", SMS, state, 0.0, 0.0, problem=problem))
+        _check(Send("a", SMS, state, 0.0, 0.0, problem=problem), refusal)
     assert type(caught.value).exit_code == exit_code
+
+
+def test_umount_tells_what_is_not_sent(capsys: pytest.CaptureFixture[str]) -> None:
+    states = (SendState.WAITING, SendState.ASKED, SendState.UNKNOWN, SendState.REFUSED)
+    _tell_unsent([Send(state.value, SMS, state, 0.0, 0.0) for state in states])
+    told = capsys.readouterr().err.splitlines()
+    assert [line.partition(";")[0] for line in told] == [
+        "rcfs: warning: 2 messages are not confirmed as sent yet",
+        "rcfs: warning: 1 message may have been sent or not",
+    ]
+    _tell_unsent([])
+    assert capsys.readouterr().err == ""
 
 
 @pytest.fixture(scope="module")

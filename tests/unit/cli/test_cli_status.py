@@ -94,3 +94,26 @@ def test_a_mount_whose_process_is_gone(
     monkeypatch.setattr(_registry, "read_mounts", lambda: ())
     assert run("status").output == "No mount of rcfs is up.\n"
     assert Registry(state_dir).records() == ()
+
+
+def test_watching_shows_it_again_until_ctrl_c(
+    run: Callable[..., Result], mounted: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    document = {"mountpoint": str(mounted)}
+    (mounted / ".rcfs" / "status.json").write_text(json.dumps(document))
+    pauses: list[float] = []
+
+    def sleep(pause_s: float) -> None:
+        pauses.append(pause_s)
+        if len(pauses) % 2 == 0:
+            raise KeyboardInterrupt
+
+    fake = types.SimpleNamespace(sleep=sleep, strftime=lambda *_: "--- now", gmtime=lambda: None)
+    monkeypatch.setattr(_status, "time", fake)
+    result = run("status", "--watch")
+    assert (result.exit_code, result.stdout) == (130, f"--- now\nrendered {mounted}\n" * 2)
+    assert result.stderr == "rcfs: interrupted\n"
+    result = run("status", "--watch", "7", "--json")
+    assert [json.loads(line) for line in result.stdout.splitlines()] == [[document]] * 2
+    assert pauses == [2.0, 2.0, 7.0, 7.0]
+    assert run("status", "--watch", "0").exit_code == 2

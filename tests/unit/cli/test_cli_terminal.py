@@ -53,7 +53,14 @@ def test_errors_of_the_platform() -> None:
 
 
 def test_what_a_reader_called_itself(capsys: pytest.CaptureFixture[str]) -> None:
-    fetch = {"at": "now", "program": HOSTILE, "class": HOSTILE, "requests": 1, "size_bytes": 1}
+    fetch = {
+        "at": "now",
+        "program": HOSTILE,
+        "class": HOSTILE,
+        "requests": 1,
+        "size_bytes": 1,
+        "remark": HOSTILE,
+    }
     refused = {"at": "now", "program": HOSTILE}
     for line in _lines({"path": HOSTILE, "fetches": [fetch], "refused": refused, "cached": HOSTILE}):
         say(line)

@@ -43,3 +43,20 @@ def test_a_recording(
     ]
     (document,) = json.loads(run("why", "--json", str(path)).stdout)
     assert document["key"] == "1/recording/3421234004"
+
+
+def test_a_content_from_the_shared_store(
+    run: Callable[..., Result], home: Path, tmp_path: Path, state_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "rc"
+    (path / "101 Jane").mkdir(parents=True)
+    Registry(state_dir).add(path, "https://platform.ringcentral.com")
+    row = json.dumps([f"{path}/101 Jane/a.mp3", str(KEY)]).encode() + b"\n"
+    monkeypatch.setattr(
+        _attachments, "run_limited", lambda command, _s: subprocess.CompletedProcess(command, 0, row, b"")
+    )
+    with closing(FetchHistory.open(state_dir / "history.sqlite", pytest.fail)) as history:
+        history.add(FetchRecord(KEY, 1_764_000_000.0, "cp", "bulk", 0, 1000, "from the shared store"))
+    assert "  fetched 2025-11-24T16:00:00Z for cp (bulk), 0 requests, 1.0 KiB, from the shared store\n" in (
+        run("why", str(path)).stdout
+    )

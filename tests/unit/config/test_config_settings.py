@@ -130,6 +130,7 @@ def test_credentials_come_from_several_sources(tmp_path: Path) -> None:
         "client_id": "file-app",
         "client_secret": SECRET,
         "jwt": JWT,
+        "user": "",
     }
     over = load({"server_url": "https://option.example/"}, {"RC_CLIENT_SECRET": SECRET}, config, tmp_path)
     assert over.require_credentials().server_url == "https://option.example"
@@ -315,3 +316,47 @@ def test_a_misspelt_variable_is_reported(home: Path) -> None:
         ),
         "rcfs knows no environment variable RCFS_OFFLINE, so it has no effect",
     ]
+
+
+def saved_text(**fields: str) -> str:
+    return json.dumps(
+        {"server_url": "https://s", "client_id": "a", "client_secret": "b", "jwt": "c"} | fields
+    )
+
+
+def test_credentials_of_systemd_come_before_the_keyring(vault: Any, tmp_path: Path) -> None:
+    vault.saved["rcfs", "credentials"] = saved_text(client_id="of-the-keyring")
+    for name, app in (("rcfs", "one"), ("rcfs.work", "two"), ("own.json", "three")):
+        (tmp_path / name).write_text(saved_text(client_id=app))
+        (tmp_path / name).chmod(0o440)
+    systemd = {"CREDENTIALS_DIRECTORY": str(tmp_path)}
+    assert load(environ=systemd).require_credentials().client_id == "one"
+    assert load({"account": "work"}, systemd).require_credentials().client_id == "two"
+    (tmp_path / "own.json").chmod(0o600)
+    named = load({"credentials_file": str(tmp_path / "own.json")}, {**systemd, **LOGIN})
+    assert (named.require_credentials().client_id, named.credentials_place) == (
+        "three",
+        str(tmp_path / "own.json"),
+    )
+    assert load(environ={"CREDENTIALS_DIRECTORY": "/nonexistent"}).credentials_place == "the keyring"
+
+
+def test_an_account_takes_nothing_from_the_login_without_a_name(vault: Any, tmp_path: Path) -> None:
+    vault.saved["rcfs", "credentials"] = saved_text()
+    config = (
+        "[credentials]\njwt = 'other'\n[account.work]\nclient_id = 'w'\nserver_url = 'https://w.example/'\n"
+    )
+    work = load({}, {**LOGIN, "RCFS_ACCOUNT": "work"}, config, tmp_path)
+    assert work.credentials is None
+    assert work.missing_credentials == ("client_secret", "jwt")
+    config += f"client_secret = '{SECRET}'\njwt = '{JWT}'\n"
+    own = load({"account": "work"}, LOGIN, config, tmp_path).require_credentials()
+    assert (own.server_url, own.client_id, own.jwt) == ("https://w.example", "w", JWT)
+
+
+def test_a_jwt_wins_over_a_saved_login_with_a_browser(vault: Any) -> None:
+    vault.saved["rcfs", "credentials"] = saved_text(client_secret="", jwt="", user="77")
+    browser = load().require_credentials()
+    assert (browser.user, browser.jwt, browser.client_secret) == ("77", "", "")
+    given = load(environ={"RC_CLIENT_SECRET": SECRET, "RC_USER_JWT": JWT}).require_credentials()
+    assert (given.user, given.jwt) == ("", JWT)

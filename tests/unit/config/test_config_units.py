@@ -3,6 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rcfs.config import parse_group, parse_limit, parse_size
+from rcfs.config._units import parse_address, parse_textfile
 from rcfs.model import Plan, format_size
 
 
@@ -91,3 +92,29 @@ def test_a_misspelt_group(slip: str, meant: str) -> None:
 
 def test_a_group_that_is_new() -> None:
     assert parse_limit("video=40")[0] == "video"
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        ("127.0.0.1:9817", ("127.0.0.1", 9817)),
+        ("9817", ("127.0.0.1", 9817)),
+        (":9817", ("127.0.0.1", 9817)),
+        ("localhost:1", ("localhost", 1)),
+        ("[::1]:65535", ("::1", 65535)),
+    ],
+)
+def test_an_address(text: str, address: tuple[str, int]) -> None:
+    assert parse_address(text) == address
+
+
+@pytest.mark.parametrize("text", ["", "localhost", "x:0", "x:65536", "x:-1", "::1:9", "x:٣", "x:123456"])
+def test_no_address(text: str) -> None:
+    with pytest.raises(ValueError, match=r"write 127\.0\.0\.1:9817"):
+        parse_address(text)
+
+
+def test_a_file_that_node_exporter_reads() -> None:
+    assert parse_textfile("/var/rcfs.prom").name == "rcfs.prom"
+    with pytest.raises(ValueError, match=r"must end with \.prom"):
+        parse_textfile("/var/rcfs.txt")

@@ -10,7 +10,7 @@ import structlog
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from rcfs.content import Library, Part, Storage
+from rcfs.content import Confirm, Library, Part, Storage
 from rcfs.errors import NotFoundError
 from rcfs.model import CHUNK_BYTES, ByteRange, ContentKey, Priority, RecordingKey, Wanted
 from rcfs.store import ContentCache, ContentInfo, FetchHistory, FetchRecord, SizeIndex
@@ -29,12 +29,20 @@ class Shelf:
     most_bytes: int = 1 << 40
     asked: list[tuple[str, str, int, int | None]] = attrs.field(factory=list)
     """Key, class, first byte and end of each range that was requested."""
+    endings: list[tuple[str, bool]] = attrs.field(factory=list)
+    """Each content whose fetch ended, and whether all of it came."""
 
     def price(self, _wanted: Wanted) -> tuple[float, float]:
         return 1.5, 0.0
 
     def transfer(self, wanted: Wanted) -> "Reading":
         return Reading(self, wanted.key)
+
+    def remark(self, wanted: Wanted) -> str:
+        return ""
+
+    def ended(self, wanted: Wanted, *, is_complete: bool) -> None:
+        self.endings.append((str(wanted.key), is_complete))
 
 
 @attrs.define
@@ -49,7 +57,8 @@ class Reading:
         options: RequestOptions,
         *,
         progress: Callable[[], int],
-        confirm: Callable[[], None],
+        confirm: Confirm,
+        reserve: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         assert progress() >= 0
         stretch = missing()
@@ -116,6 +125,7 @@ async def test_a_recording_is_fetched_once_and_added_to_the_history(tmp_path: Pa
         library.forget_idle()
         assert await read(library) == DATA
         assert len(source.asked) == 1
+        assert set(source.endings) == {("1/recording/3421234004", True)}
 
 
 async def test_the_next_request_starts_where_the_last_part_ended(tmp_path: Path) -> None:

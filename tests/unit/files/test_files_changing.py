@@ -342,6 +342,7 @@ async def test_marks(make: Make) -> None:
     for path, name in ((MONTH, "user.x"), (("SMS",), READ_STATUS), ((), READ_STATUS)):
         with pytest.raises(ReadOnlyError):
             await world.changing.set_xattr(world.node(*path), name, b"Read", RM)
+    assert [line.partition(" of ")[0] for line in world.told[1:]] == ["user.rcfs.read_status is set"]
 
 
 async def test_a_conversation_is_deleted_by_its_id(make: Make) -> None:
@@ -399,7 +400,7 @@ async def test_a_read_only_tree_knows_no_changes(make: Make) -> None:
 
 
 def test_vanishing() -> None:
-    vanishing, one, other = Vanishing(), Place(1, message_id=1), Place(1, message_id=2)
+    vanishing, one, other = Vanishing[Place](), Place(1, message_id=1), Place(1, message_id=2)
     assert vanishing.next_s is None
     vanishing.hide(one, "a", 10)
     vanishing.hide(other, "b", 20)

@@ -14,7 +14,7 @@ from rcfs.files._changes import Changes
 from rcfs.files._dropping import Dropping
 from rcfs.outbox import DROPS_PREFIX
 from rcfs.private import make_private_directory
-from rcfs.tree import DropDirectory, Drops, build_root
+from rcfs.tree import DropDirectory, Drops
 
 
 async def test_the_first_files_share_a_directory_even_if_they_are_made_at_the_same_time(
@@ -31,7 +31,7 @@ async def test_the_first_files_share_a_directory_even_if_they_are_made_at_the_sa
         sends=SimpleNamespace(directory=tmp_path), recorder=None, wall_clock=lambda: 0.0
     )
     drops = Drops(lambda: 1, 0.0)
-    dropping = Dropping(build_root([], fallback_s=0.0, drops=drops), drops, engine, Changes())
+    dropping = Dropping(drops, engine, Changes())
     directory = DropDirectory(drops=drops, path=("Fax",))
 
     async def make(name: str) -> None:

@@ -8,12 +8,15 @@ from trio.testing import wait_all_tasks_blocked
 
 from rcfs.content import Content
 from rcfs.engine import Engine
-from rcfs.files import FileSystem, Waits
-from rcfs.files._contents import _STREAMS, WHOLE_BYTES
+from rcfs.files import MAX_READ_WAITERS, FileSystem, Waits
+from rcfs.files._contents import WHOLE_BYTES
 from rcfs.model import CHUNK_BYTES, Attachment, ChangeRules, Extension, Message
 from rcfs.tree import AttachmentFile, Directory, Node, build_root
 from tests.fakes.askers import Somebody
 from tests.fakes.catalogue import PlainCatalogue
+
+STREAMS = MAX_READ_WAITERS // 2
+"""Seats of a mount whose kernel keeps its usual limit."""
 
 
 def attachments_below(node: Node) -> list[AttachmentFile]:
@@ -26,7 +29,7 @@ def attachments_below(node: Node) -> list[AttachmentFile]:
 async def test_opens_that_wait_together_take_no_more_seats_than_there_are(nursery: trio.Nursery) -> None:
     root = build_root([Extension(id=5)], fallback_s=0.0)
     catalogue = PlainCatalogue()
-    for number in range(_STREAMS + 2):
+    for number in range(STREAMS + 2):
         catalogue.put(Message(id=number, type="Fax", attachments=(Attachment(1, "RenderedDocument"),)))
     root.extension(5).show(catalogue)
     contents: list[Content] = []
@@ -63,9 +66,9 @@ async def test_opens_that_wait_together_take_no_more_seats_than_there_are(nurser
     for content in contents:
         content.write(0, memoryview(bytes(CHUNK_BYTES)))
     await wait_all_tasks_blocked()
-    assert [handle.streaming for handle in opened] == [True] * _STREAMS
+    assert [handle.streaming for handle in opened] == [True] * STREAMS
 
     for content in contents:
         content.finish()
     await wait_all_tasks_blocked()
-    assert [handle.streaming for handle in opened[_STREAMS:]] == [False] * 2
+    assert [handle.streaming for handle in opened[STREAMS:]] == [False] * 2

@@ -14,9 +14,11 @@ import structlog
 
 from rcfs import errors
 from rcfs.errors import RcfsError
+from rcfs.files import errno_of
 from rcfs.files._attributes import attributes_of
+from rcfs.fuse import _inodes
 from rcfs.fuse._attributes import Ownership, entry_of
-from rcfs.fuse._errno import answering, answering_briefly, errno_of
+from rcfs.fuse._errno import answering, answering_briefly
 from rcfs.fuse._inodes import InodeTable
 from rcfs.model import Attachment, ContentKey, Extension, Message
 from rcfs.transport import Recorder
@@ -117,7 +119,7 @@ class Endless(Directory):
 def test_nodes_are_made_again_from_their_paths() -> None:
     root = Endless()
     table = InodeTable(root)
-    inodes = [table.remember(1, str(number).encode(), Directory()) for number in range(6_000)]
+    inodes = [table.remember(1, str(number).encode(), Directory()) for number in range(20_000)]
     held = [table.node(inode) for inode in inodes[:100]]
     assert None not in held
     assert root.made == 100
@@ -125,7 +127,7 @@ def test_nodes_are_made_again_from_their_paths() -> None:
     assert root.made == 100
     table.opened(inodes[0], held[0] or root)
     root.gone = True
-    for number in range(6_000):
+    for number in range(20_000):
         table.remember(2, str(number).encode(), Directory())
     assert table.node(inodes[0]) is held[0], "what is open stays, whatever becomes of its path"
     assert table.node(inodes[1]) is None
@@ -133,7 +135,8 @@ def test_nodes_are_made_again_from_their_paths() -> None:
     assert table.node(inodes[0]) is held[0]
 
 
-def test_an_inode_takes_little_memory(root: Root) -> None:
+def test_an_inode_takes_little_memory(root: Root, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_inodes, "_NODES_AT_HAND", 4096)
     table = InodeTable(root)
     names = [f"2026-11-03T17.27.05Z from +12125557464 [{number}]".encode() for number in range(40_000)]
     node = root.extension(5)
@@ -160,7 +163,7 @@ def test_a_node_that_is_lost_is_found_from_the_directories_above(root: Root) -> 
     sms = table.remember(jane, b"SMS", view)
     month = table.remember(sms, b"2026-11", Endless())
     message = table.remember(month, b"message [1]", Endless())
-    for number in range(5000):
+    for number in range(20_000):
         table.remember(1, str(number).encode(), root)
     assert table.node(message) is None, "the mailbox is not known"
     above = table.known_above(message)

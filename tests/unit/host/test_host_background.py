@@ -55,6 +55,24 @@ def ready_with(errors: Path, note: Callable[[], object], path: Path) -> Callable
     return work
 
 
+def test_the_mount_of_an_automounter_leaves_its_group_when_it_is_ready(errors: Path, tmp_path: Path) -> None:
+    group = os.getpgrp()
+
+    def work(parent: Parent) -> None:
+        parent.leave_terminal(errors, in_group=True)
+        (tmp_path / "note").write_text(str(os.getpgrp()))
+        parent.ready(MOUNTPOINT, LOG)
+        wait_for_ever()
+
+    outcome = start(work)
+    try:
+        assert int((tmp_path / "note").read_text()) == group
+        assert os.getpgid(outcome.pid) == os.getsid(outcome.pid) == outcome.pid
+    finally:
+        os.kill(outcome.pid, signal.SIGKILL)
+        os.waitpid(outcome.pid, 0)
+
+
 def test_the_parent_returns_when_the_child_is_ready(errors: Path, tmp_path: Path) -> None:
     def note() -> object:
         streams = [str(Path(f"/proc/self/fd/{number}").readlink()) for number in range(3)]

@@ -17,6 +17,7 @@ from rcfs.host import (
     _mountpoint,
     check_apart,
     inspect_mountpoint,
+    is_automount,
     mount_at,
     mount_below,
     prepare_mountpoint,
@@ -30,6 +31,7 @@ MOUNTINFO = rb"""22 27 0:21 / /proc rw,relatime - proc proc rw
 41 27 0:51 / /mnt/caf\303\251 rw shared:5 master:2 - fuse.sshfs host: rw
 42 41 0:52 / /mnt/bad\377 rw - fuseblk /dev/sdb rw
 43 27 0:53 / /proc rw - tmpfs tmpfs rw
+44 27 0:54 / /mnt/auto rw - autofs systemd-1 rw,fd=40,pgrp=1,timeout=0
 """
 
 
@@ -92,7 +94,8 @@ def test_the_kernels_list(tmp_path: Path) -> None:
     source = tmp_path / "mountinfo"
     source.write_bytes(MOUNTINFO)
     mounts = read_mounts(source)
-    assert [mount.owner for mount in mounts] == [None, None, 1000, None, None, None]
+    assert [mount.owner for mount in mounts] == [None, None, 1000, None, None, None, None]
+    assert [mount.automounter for mount in mounts] == [None, None, None, None, None, None, 1]
     assert [mount.fstype for mount in mounts] == [
         "proc",
         "ext4",
@@ -100,8 +103,9 @@ def test_the_kernels_list(tmp_path: Path) -> None:
         "fuse.sshfs",
         "fuseblk",
         "tmpfs",
+        "autofs",
     ]
-    assert [mount.is_fuse for mount in mounts] == [False, False, True, True, True, False]
+    assert [mount.is_fuse for mount in mounts] == [False, False, True, True, True, False, False]
     assert mount_at(Path("/home/j/ring central\\x"), mounts) == mounts[2]
     assert mount_at(Path("/mnt/café"), mounts) == mounts[3]
     assert os.fsencode(mounts[4].path) == b"/mnt/bad\xff"
@@ -272,3 +276,19 @@ def test_a_mount_point_that_overlaps(
 
 def test_a_mount_point_beside_is_apart(tmp_path: Path, settings: Settings) -> None:
     check_apart(tmp_path / "cache-of-mine", settings)
+
+
+def test_a_mount_for_the_automounter_is_not_touched(
+    registry: Registry, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A look at it would wait for the mount that this process is to make."""
+    path = Path("/nowhere/auto")
+    mounts = [Mount(path, "autofs", automounter=os.getpgrp())]
+    monkeypatch.setattr(_mountpoint, "read_mounts", lambda: mounts)
+    monkeypatch.setattr(_mountpoint, "probe_path", lambda _path: pytest.fail("it was touched"))
+    assert is_automount(path)
+    assert prepare_mountpoint(path, settings, registry, pytest.fail) == path
+    mounts[:] = [Mount(path, "autofs", automounter=os.getpgrp() + 1)]
+    assert not is_automount(path)
+    mounts.append(Mount(path, "fuse.rcfs"))
+    assert not is_automount(path)

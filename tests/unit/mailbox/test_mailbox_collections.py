@@ -13,7 +13,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 from rcfs.errors import ForbiddenError, RcfsError, StoreError
 from rcfs.mailbox._collections import Collections, Progress, State
 from rcfs.mailbox._freshness import SyncPolicy
-from rcfs.model import Priority
+from rcfs.model import PRIOR_PLANS, Priority
 from rcfs.transport import Recorder, RequestOptions
 
 COMPANY, OWN = "calls/company/2026-11", "calls/101/2026-11"
@@ -76,7 +76,7 @@ def recorder() -> Recorder:
 async def collections(kind: Calls, recorder: Recorder, nursery: trio.Nursery) -> Collections:
     """Collections with a network that is always there."""
     network = SimpleNamespace(is_down=False, wait_up=trio.lowlevel.checkpoint)
-    collections = Collections(cast("Any", network), recorder, nursery)
+    collections = Collections(cast("Any", network), recorder, nursery, PRIOR_PLANS.__getitem__)
     collections.add("calls", kind)
     return collections
 
@@ -160,6 +160,35 @@ async def test_the_policy_of_a_kind_sets_the_intervals(
     collections.hint(COMPANY)
     await trio.sleep(1.0)
     assert len(kind.sent) == sent + 1, "a hint syncs at once"
+
+
+async def test_a_loaded_collection_that_is_refused_is_a_fault_and_an_unknown_one_is_none(
+    collections: Collections,
+    kind: Calls,
+    recorder: Recorder,
+    nursery: trio.Nursery,
+    autojump_clock: MockClock,
+) -> None:
+    kind.error = ForbiddenError("no longer yours", code="CMN-408")
+    with pytest.raises(ForbiddenError):
+        await collections.refresh(OWN, Priority.CRAWLER)
+    assert [fault.event for fault in recorder.faults] == []
+    kind.stored = {COMPANY: (State.LOADED, IDLE_S)}
+    collections.keep("calls", [COMPANY])
+    nursery.start_soon(collections.run)
+    await trio.sleep(TAKES_S * 2)
+    assert kind.classes[1:] == [Priority.CRAWLER]
+    assert [fault.event for fault in recorder.faults] == ["calls"]
+
+
+async def test_a_visit_has_the_class_of_its_program(
+    collections: Collections, kind: Calls, autojump_clock: MockClock
+) -> None:
+    kind.stored = {COMPANY: (State.LOADED, IDLE_S), OWN: (State.LOADED, IDLE_S)}
+    collections.visit(COMPANY, Priority.BULK)
+    collections.visit(OWN)
+    await trio.sleep(TAKES_S * 2)
+    assert sorted(kind.classes) == [Priority.METADATA, Priority.BULK]
 
 
 async def test_an_absent_collection_is_never_asked_for_again(

@@ -1,8 +1,10 @@
 """The records of lists and syncs come into an index."""
 
 import json
+import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,7 @@ import pytest
 
 from rcfs.mailbox import Shelving
 from rcfs.mailbox._intake import Intake, purged_record
-from rcfs.model import FolderNames, Message, Place, ShelvedMessage
+from rcfs.model import FolderNames, Message, Place, ShelvedMessage, message_from
 from rcfs.store import MailboxIndex, Scope
 from rcfs.tree import name_folder, shelve
 
@@ -225,3 +227,51 @@ def test_messages_shelved_by_another_version_are_shelved_again(
         raise AssertionError("it was shelved already")
 
     Intake(index, Shelving(shelve_never, name_folder, edition="2"), time.time).reshelve()
+
+
+class Wishes:
+    """An overlay that shows messages as read once `are_read` is set; `met` is called within a transaction."""
+
+    def __init__(self, met: Callable[[], object]) -> None:
+        self.are_read = False
+        self.met = met
+
+    def laid_over(self, _account: str, _extension: int, messages: Iterable[Message]) -> dict[int, Message]:
+        are_read = self.are_read
+        self.met()
+        records = [json.loads(message.raw) | {"readStatus": "Read"} for message in messages if are_read]
+        return {message.id: message for message in map(message_from, records) if message is not None}
+
+    def taken_off(self, _account: str, _extension: int, messages: Iterable[Message]) -> list[Message]:
+        return list(messages)
+
+    def doubted(self, _account: str, _extension: int, _ids: Collection[int]) -> set[int]:
+        return set()
+
+
+def test_what_is_wanted_while_a_newer_record_arrives_is_shown(index: MailboxIndex, mailbox: int) -> None:
+    in_transaction, told = threading.Event(), threading.Event()
+    wishes = Wishes(lambda: None)
+    intake = Intake(index, Shelving(shelve, name_folder), time.time, wishes)
+    intake.take(mailbox, [sms(1, "x", readStatus="Unread")])
+
+    def want(_shown: object, _told: object) -> list[str]:
+        wishes.are_read = True
+        told.set()
+        return []
+
+    def arrive() -> None:
+        # The wish comes too late for it; if it does not wait for the end of this transaction, it comes now.
+        in_transaction.set()
+        told.wait(0.1)
+
+    with ThreadPoolExecutor() as threads:
+        wishes.met = arrive
+        taking = threads.submit(intake.take, mailbox, [sms(1, "x", 1, readStatus="Unread")])
+        in_transaction.wait()
+        wishes.met = lambda: None
+        threads.submit(intake.show, mailbox, [1], want).result()
+        taking.result()
+    raw = index.reader.record(mailbox, 1)
+    assert raw is not None
+    assert json.loads(raw)["readStatus"] == "Read"

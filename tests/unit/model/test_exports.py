@@ -1,5 +1,6 @@
 """The names of exports, and which exports there can be."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from rcfs.model import EXPORT_TYPES, ExportKind, ExportQuery, ExportState
 
 MESSAGES, TEAM = ExportKind.MESSAGES, ExportKind.TEAM
 FIRST, LAST = "2026-01-01", "2026-03-31"
+NOON_S = datetime(2026, 11, 29, 12, tzinfo=UTC).timestamp()
 
 
 def of(kind: ExportKind = MESSAGES, first: str = FIRST, last: str = LAST, **options: Any) -> ExportQuery:
@@ -63,6 +65,29 @@ def test_a_period_has_whole_days_in_utc() -> None:
 def test_other_names_are_refused_in_a_sentence(kind: ExportKind, name: str, because: str) -> None:
     with pytest.raises(ValueError, match=because):
         ExportQuery.parse(kind, name)
+
+
+@pytest.mark.parametrize(
+    ("last", "begun"),
+    [
+        ("2026-11-28", "2026-11-28"),
+        ("2026-11-29", "2026-11-29"),
+        ("2026-11-30", "2026-11-29"),
+        ("2026-12-01", None),
+        ("2027-11-30", None),
+    ],
+)
+def test_a_period_ends_today_if_the_month_has_not_ended(last: str, begun: str | None) -> None:
+    query = of(first="2026-01-01", last=last, types=["Fax"])
+    if begun is None:
+        with pytest.raises(ValueError, match="ends in the future; today is 2026-11-29 in UTC, which"):
+            query.begun(NOON_S)
+    else:
+        shorter = of(first="2026-01-01", last=begun, types=["Fax"])
+        assert query.begun(NOON_S) == shorter
+        assert shorter.longer_names(NOON_S) == ["2026-01-01 to 2026-11-30 Fax"][: begun == "2026-11-29"]
+    with pytest.raises(ValueError, match="begins in the future"):
+        of(first="2026-11-30", last="2026-11-30").begun(NOON_S)
 
 
 def test_a_period_of_six_months_is_allowed() -> None:

@@ -80,14 +80,14 @@ def test_nothing_stays_of_files_that_cannot_be_kept(path: Path, tmp_path: Path) 
         SendFiles(tmp_path / "full").keep("a", (file,), (path,))
 
 
-def test_only_old_files_of_no_message_are_swept(path: Path, tmp_path: Path) -> None:
+def test_files_of_sent_messages_and_old_ones_of_none_are_swept(path: Path, tmp_path: Path) -> None:
     files, file = SendFiles(tmp_path / "outbox"), described(SendKind.FAX, path)
-    files.sweep(())
-    for name in ("wanted", "old", "young"):
+    files.sweep((), ())
+    for name in ("wanted", "sent", "old", "young"):
         files.keep(name, (file,), (path,))
-        if name != "young":
+        if name in ("wanted", "old"):
             os.utime(tmp_path / "outbox" / name, (0, time.time() - 2 * DAY_S))
-    files.sweep({"wanted"})
+    files.sweep({"wanted", "sent"}, {"sent"})
     assert {each.name for each in (tmp_path / "outbox").iterdir()} == {"wanted", "young"}
 
 

@@ -124,9 +124,11 @@ def test_the_requests_have_the_documented_forms() -> None:
         "grant_type": ["urn:ietf:params:oauth:grant-type:jwt-bearer"],
         "assertion": ["j"],
     }
-    token = Token("a", 0, 0, "r")
-    assert fields_of(refresh_token(token)) == {"grant_type": ["refresh_token"], "refresh_token": ["r"]}
-    assert fields_of(revoke_token(token)) == {"token": ["a"]}
+    assert fields_of(refresh_token("r", Credentials("app", "x", "j"))) == {
+        "grant_type": ["refresh_token"],
+        "refresh_token": ["r"],
+    }
+    assert fields_of(revoke_token("a", Credentials("app", "x", "j"))) == {"token": ["a"]}
 
 
 def fields_of(request: Request) -> dict[str, list[str]]:

@@ -2,12 +2,14 @@
 
 from pathlib import Path
 
+import httpcore
 import pytest
 import trio
 
 from rcfs.errors import ProxyError, TransportError
 from rcfs.model import UsageGroup
 from rcfs.platform import AllowedHosts, Client, Request, proxies_from
+from rcfs.platform._heads import BoundedStream
 from tests.fakes import secure
 
 MOST_HEAD_BYTES = 128 << 10
@@ -39,6 +41,27 @@ async def answers(client: Client) -> bytes:
     async with client.send(Request("x", UsageGroup("light"), "/x"), "token") as answer:
         assert answer.status == 200
         return await answer.body()
+
+
+class Asked(httpcore.AsyncNetworkStream):
+    """A connection that notes how much is asked of it."""
+
+    def __init__(self) -> None:
+        self.most_bytes: list[int] = []
+
+    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ASYNC109
+        self.most_bytes.append(max_bytes)
+        return b"x"
+
+
+async def test_a_body_arrives_in_larger_pieces_than_a_head() -> None:
+    asked = Asked()
+    stream = BoundedStream(asked)
+    await stream.read(64 << 10)
+    stream.head_is_over()
+    await stream.read(64 << 10)
+    await stream.read(1 << 20)
+    assert asked.most_bytes == [4 << 10, 256 << 10, 1 << 20]
 
 
 async def test_a_flood_of_interim_answers_ends_the_request() -> None:

@@ -5,23 +5,23 @@ from typing import cast
 
 from rcfs.model import HEAVY, MEDIUM, Priority, UsageGroup
 from rcfs.pull._forecast import Forecast
-from rcfs.transport import Gate
+from rcfs.transport import Budget
 
 SECONDS = {MEDIUM: 1.5, HEAVY: 6.0}
 
 
-class PlainGate:
+class PlainBudget:
     """A quota in which each request of a group takes the same time."""
 
     def answered_s(self, group: UsageGroup, _priority: Priority, count: int) -> float:
         return SECONDS[group] * count
 
-    def states(self) -> tuple[()]:
-        return ()
+    def is_frozen(self, _group: UsageGroup) -> bool:
+        return False
 
 
 def test_the_slowest_group_decides() -> None:
-    forecast = Forecast(cast("Gate", PlainGate()))
+    forecast = Forecast(cast("Budget", PlainBudget()))
     nothing: Counter[UsageGroup] = Counter()
     assert forecast.left_s({}, nothing) == 0
     assert forecast.left_s({MEDIUM: 0, HEAVY: 0}, nothing) == 0

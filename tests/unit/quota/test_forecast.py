@@ -3,7 +3,7 @@
 import pytest
 
 from rcfs.model import Plan, Priority, UsageGroup
-from rcfs.quota import Book, Ledger, MemoryHome, Scheduler, Slot, Waiting, hold_s
+from rcfs.quota import Book, Ledger, MemoryHome, Scheduler, Slot, Waiting, hold_s, joint_wait_s
 
 MEDIUM, HEAVY = UsageGroup("medium"), UsageGroup("heavy")
 PLANS = {MEDIUM: Plan(40), HEAVY: Plan(10)}
@@ -56,3 +56,30 @@ def test_the_round_trip_of_a_group_that_sent_nothing_yet_is_that_of_the_others()
     assert scheduler.answered_s(MEDIUM, BULK, 1, 3.0) == 3.0
     sent(ledger, MEDIUM, 1.0)
     assert scheduler.answered_s(MEDIUM, BULK, 1, 3.0) == 1.0
+
+
+def test_several_logins_share_what_waits_for_all_of_them() -> None:
+    schedulers = [Scheduler(Ledger(MemoryHome({MEDIUM: Plan(limit)}))) for limit in (40, 40, 10)]
+    alone_s = schedulers[0].answered_s(MEDIUM, BULK, 9000, 0.0)
+    joint_s = joint_wait_s([each.outlook(MEDIUM, BULK, 9000, 0.0) for each in schedulers])
+    assert joint_s == pytest.approx(alone_s * 40 / 90, rel=0.01)
+    for each in schedulers:
+        for _ in range(4000):
+            each.submit(MEDIUM, BULK, 0.0)
+    assert joint_wait_s([each.outlook(MEDIUM, BULK, 5000, 0.0) for each in schedulers]) == joint_s
+
+
+def test_a_login_in_a_penalty_leaves_the_work_to_the_others() -> None:
+    ledgers = [Ledger(MemoryHome(PLANS)) for _ in range(2)]
+    slot = ledgers[0].take(MEDIUM, Waiting.only(BULK, 0.0), 0.0)
+    assert isinstance(slot, Slot)
+    ledgers[0].refuse(slot, 0.0, None, 3000.0)
+    outlooks = [Scheduler(each).outlook(MEDIUM, BULK, 400, 0.0) for each in ledgers]
+    assert joint_wait_s(outlooks) == pytest.approx(outlooks[1].answered_s, rel=0.01)
+
+
+def test_one_login_or_nothing_to_wait_for() -> None:
+    scheduler = Scheduler(Ledger(MemoryHome(PLANS)))
+    outlook = scheduler.outlook(MEDIUM, BULK, 100, 0.0)
+    assert joint_wait_s([outlook]) == scheduler.answered_s(MEDIUM, BULK, 100, 0.0)
+    assert joint_wait_s([scheduler.outlook(MEDIUM, BULK, 0, 0.0)] * 2) == 0.0

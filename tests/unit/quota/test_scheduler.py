@@ -249,7 +249,7 @@ def test_the_reserve_of_a_burst_is_sent_evenly_just_before_its_slots_come_back()
     submit(scheduler, 1000, BULK)
     world.run(200.0)
     times = [sent.at_s for sent in world.sent]
-    assert times[35:42] == pytest.approx([0.0, 54.0, 55.5, 57.0, 58.5, 60.2, 61.7])
+    assert times[35:42] == pytest.approx([0.0, 54.0, 55.5, 57.0, 58.5, 60.2, 61.5])
     assert all(later - earlier <= 1.7 + 1e-9 for earlier, later in pairwise(times[36:]))
     assert police.violations == []
 
@@ -259,7 +259,9 @@ def test_paced_work_is_an_even_share_of_the_window_apart() -> None:
     submit(scheduler, 1000, BULK)
     world.run(600.0)
     times = [sent.at_s for sent in world.sent][9:]
-    assert all(6.0 - 1e-9 <= later - earlier <= 6.2 + 1e-9 for earlier, later in pairwise(times))
+    # A turn that waits for a slot is up to a round trip late; the next one is not.
+    assert all(5.8 - 1e-9 <= later - earlier <= 6.2 + 1e-9 for earlier, later in pairwise(times))
+    assert 6.0 <= (times[-1] - times[0]) / (len(times) - 1) <= 6.03
 
 
 def test_work_that_was_not_held_up_for_a_window_may_burst_again() -> None:

@@ -5,7 +5,9 @@ import pytest
 
 from rcfs.model import format_duration, format_size
 from rcfs.status import (
+    LedgerStatus,
     Status,
+    ledger_line,
     render_errors,
     render_queue,
     render_quota,
@@ -69,6 +71,44 @@ BUSY: dict[str, Any] = {
             "returns": [0] * 60,
         },
     ],
+    "pool": [
+        {
+            "name": "second",
+            "state": "good",
+            "because": None,
+            "quota": [
+                {
+                    "group": "heavy",
+                    "used": 0,
+                    "limit": 10,
+                    "window_s": 60,
+                    "free_in_s": 0,
+                    "frozen_for_s": 0,
+                    "in_flight": 0,
+                    "returns": [0] * 60,
+                }
+            ],
+            "contents": 1200,
+            "closed": 3,
+        },
+        {"state": "unused", "because": None, "name": "third", "quota": [], "contents": 0, "closed": 0},
+        {
+            "name": "fourth",
+            "state": "refused",
+            "because": "invalid\nassertion",
+            "quota": [],
+            "contents": 0,
+            "closed": 0,
+        },
+        {
+            "name": "fifth",
+            "state": "another account",
+            "because": "it is of 7",
+            "quota": [],
+            "contents": 0,
+            "closed": 0,
+        },
+    ],
     "queue": [
         {
             "group": "medium",
@@ -113,7 +153,8 @@ BUSY: dict[str, Any] = {
         "misses": 1,
         "hit_ratio": 0.75,
     },
-    "requests": {"sent": 1043, "refused": 0, "by_group": {"medium": 1040, "light": 3}, "content": 1040},
+    "requests": {"sent": 1043, "refused": 0, "by_group": {"medium": 1040, "light": 3}, "content": 1040}
+    | {"by_outcome": {"medium": {"ok": 1040}, "light": {"unanswered": 3}}},
     "mailboxes": {"loaded": 2, "known": 6, "messages": 3000, "off_because": None},
     "calls": {
         "off_because": None,
@@ -137,6 +178,7 @@ BUSY: dict[str, Any] = {
         ],
         "recordings_a_day": 40_000.4,
         "fetched_a_day": 14_400.0,
+        "logins": 1,
         "loads": [
             {
                 "extension": None,
@@ -161,6 +203,7 @@ BUSY: dict[str, Any] = {
         "since": "2026-11-20T12:00:00Z",
         "problem": "the server cannot be reached",
     },
+    "sends": {"waiting": 2, "asked": 0, "unknown": 1, "failed": 3, "since": "2026-11-20T12:00:00Z"},
     "exports": {
         "refused": [{"kind": "Team Messaging", "because": "the app lacks a scope"}],
         "exports": [
@@ -209,6 +252,8 @@ BUSY: dict[str, Any] = {
                 "first_goes": "2026-11-04T00:00:00Z",
                 "first_goes_in_s": 23_400.0 + number,
                 "certain": number < 4,
+                "oldest_uncached": "2026-09-06T00:00:00Z" if number else None,
+                "loss_in_s": 24_000.0 if number else None,
             }
             for number in range(7)
         ],
@@ -219,15 +264,47 @@ BUSY: dict[str, Any] = {
             "first_goes": "2026-11-07T00:00:00Z",
             "first_goes_in_s": 259_200.0,
             "certain": False,
+            "oldest_uncached": "2026-08-10T00:00:00Z",
+            "loss_in_s": 260_000.0,
         },
     },
-    "readers": {"waiting": 1, "limit": 8},
+    "readers": {
+        "waiting": 1,
+        "limit": 8,
+        "programs": [
+            {
+                "pid": 5,
+                "program": "cp",
+                "opens": 3,
+                "read_bytes": 7,
+                "idle_s": 0.5,
+                "waiting": 1,
+                "refused": False,
+            }
+        ],
+    },
+    "waits": [{"class": "bulk", "sum_s": 90.5, "counts": [1, 0, 2]}],
+    "traffic": {"received_bytes": 1000, "read_bytes": 2000},
+    "pulls": {"whole": "2026-11-03T02:00:00Z", "part": None},
     "errors": [{"at": "2026-11-03T17:30:00Z", "event": "content_failed", "detail": "reset\nby peer"}],
 }
 
+SHARED = {
+    "place": "s3://contents/rcfs",
+    "passed_over_because": "s3://contents/rcfs: 503 Slow Down",
+    "hits": 1,
+    "misses": 1200,
+    "written": 1100,
+    "waiting": 3,
+    "dropped": 97,
+    "wrong": 1,
+    "taken_over": 2,
+    "to_erase": 4,
+}
 FRESH = BUSY | {
     "account": {"id": "1", "name": ""},
     "quota": [],
+    "pool": [],
     "queue": [],
     "cache": BUSY["cache"] | {"size_bytes": 0, "contents": 0, "hit_ratio": None},
     "requests": {"sent": 0, "refused": 0, "by_group": {}, "content": 0},
@@ -265,6 +342,10 @@ def test_the_status_of_a_busy_mount() -> None:
         "           medium: 40 of 40 used in 1 min, next free in 3 s",
         "           heavy: 0 of 10 used in 1 min, penalty for 42 s",
         "           auth: 0 of 5 used in 1 min",
+        "pool       second: good, 1,200 contents fetched, may not read 3 mailboxes or owners of recordings",
+        "           third: not used yet",
+        "           fourth: not used, refused: invalid assertion; new credentials: rcfs login --pool fourth",
+        "           fifth: not used, another account: it is of 7",
         "queue      medium person: 1 waiting (+2 in other processes), oldest 1 s; next in 2 s",
         "           medium bulk: 1,812 waiting, oldest 1 min 15 s; next in 3 s, last in 45 min 18 s",
         "           light metadata: 3 waiting in other processes",
@@ -293,6 +374,11 @@ def test_the_status_of_a_busy_mount() -> None:
             " 2026-11-20T12:00:00Z"
         ),
         "           the server cannot be reached",
+        (
+            "           messages to send: 2 waiting, 1 sent perhaps, 3 failed, the oldest since"
+            " 2026-11-20T12:00:00Z"
+        ),
+        "           `rcfs outbox` lists them, and says what to do",
         "hints      on since 2026-11-03T17:27:08Z, for 2 mailboxes and 1 call log",
         f"retention  faxes and voicemail for 60 days, as your account is set; {ASSUMED}",
         "           extension 62: the first of 1 message goes in 6 h 30 min; 0 attachments not cached",
@@ -311,6 +397,19 @@ def test_messages_that_should_be_gone_are_overdue() -> None:
     row = BUSY["retention"]["mailboxes"][0] | {"first_goes_in_s": 0.0}
     status = text_of(BUSY | {"retention": BUSY["retention"] | {"mailboxes": [row]}})
     assert "extension 62: the first of 1 message is overdue; 0 attachments not cached" in status
+
+
+def test_the_store_of_several_machines() -> None:
+    usual = text_of(BUSY).splitlines()
+    lines = [line for line in text_of(BUSY | {"shared": SHARED}).splitlines() if line not in usual]
+    assert lines == [
+        "shared     s3://contents/rcfs: 1 content from it, 1,200 not in it, 1,100 written, 3 waiting",
+        "           passed over: s3://contents/rcfs: 503 Slow Down",
+        "           97 contents could not be written",
+        "           1 content wrong or damaged, so fetched again",
+        "           2 contents taken over from a machine that died",
+        "           the contents of 4 purged messages wait to be erased",
+    ]
 
 
 def test_mailboxes_that_cannot_be_read() -> None:
@@ -386,6 +485,18 @@ def test_the_chart_of_each_window_is_readable_at_80_columns() -> None:
         "",
         "Each column: how many slots return then (▁ 1, █ 8 or more; ░ penalty).",
     ]
+
+
+def test_the_quota_of_each_login_of_the_pool_follows() -> None:
+    status = status_from_json(BUSY)
+    lines = render_quota((), pool=status.pool or ()).splitlines()
+    assert lines[:2] == ["login second:", "heavy  0 of 10 used in 1 min"]
+    assert "login fifth:" in lines
+
+
+def test_more_logins_that_cannot_keep_up() -> None:
+    text = text_of(BUSY | {"calls": BUSY["calls"] | {"logins": 2}})
+    assert "new recordings a day; your 2 logins can fetch at most 14,400\n" in text
 
 
 def test_the_queue_names_the_first_waiting_requests() -> None:
@@ -490,6 +601,13 @@ def test_a_status_survives_json_unchanged() -> None:
     told = BUSY | {
         "network_problem": None,
         "login": {"state": "refused", "because": "OAU-251", "tried_again_in_s": 60.0},
+        "shared": SHARED,
+        "ledger": {
+            "server": "redis://host:6379/0",
+            "state": "gone",
+            "because": "the ledger server redis://host:6379/0 cannot be reached",
+            "peers": ["a:12", "b:34"],
+        },
         "loads": [
             {
                 "extension": 62,
@@ -531,4 +649,13 @@ def test_fields_of_a_later_version_are_ignored() -> None:
 
 def test_an_empty_outbox_is_not_shown() -> None:
     empty = {"waiting": 0, "asked": 0, "held": 0, "since": None, "problem": None}
-    assert "outbox" not in render_status(status_from_json(BUSY | {"outbox": empty}))
+    sends = {"waiting": 0, "asked": 0, "unknown": 0, "failed": 0, "since": None}
+    assert "outbox" not in render_status(status_from_json(BUSY | {"outbox": empty, "sends": sends}))
+
+
+def test_the_server_of_a_shared_ledger_and_its_clients_are_named() -> None:
+    up = LedgerStatus("redis://host:6379/0", "up", None, ("a:12", "b:34"))
+    assert ledger_line(up) == "shared by 2 through redis://host:6379/0: a:12, b:34"
+    gone = attrs.evolve(up, state="gone", because="it cannot be reached")
+    assert ledger_line(gone) == "it cannot be reached; until it is back, rcfs uses 1/2 of each limit"
+    assert render_quota([], up).startswith("shared by 2")

@@ -8,7 +8,7 @@ from pathlib import Path
 import attrs
 import pytest
 
-from rcfs.errors import StoreError
+from rcfs.errors import NoRoomError, StoreError
 from rcfs.filenames import StateFiles
 from rcfs.store import Intent, OutboxBook
 
@@ -45,6 +45,13 @@ def test_everything_survives_a_restart_in_its_order(files: StateFiles, book: Out
 def test_what_is_written_is_on_the_disk_also_through_a_power_cut(book: OutboxBook) -> None:
     ((synchronous,),) = book._connection.execute("PRAGMA synchronous")
     assert synchronous == 2
+
+
+def test_a_full_disk_is_told(book: OutboxBook) -> None:
+    book._connection.execute("PRAGMA max_page_count = 1")
+    with pytest.raises(NoRoomError, match="the outbox cannot be used: database or disk is full"):
+        book.add([attrs.evolve(intent(1), body="x" * 100_000)])
+    assert book.all(ACCOUNT) == ()
 
 
 def test_a_change_replaces_removes_and_adds_in_one_step(book: OutboxBook) -> None:
@@ -112,6 +119,24 @@ def test_a_damaged_row_is_left_out(files: StateFiles, book: OutboxBook) -> None:
         raw.execute("UPDATE intents SET state = 'asked' WHERE id = 'id1'")
     raw.close()
     assert book.all(ACCOUNT) == (intent(2),)
+
+
+def test_the_good_rows_of_a_damaged_outbox_stay_and_the_loss_is_told(
+    files: StateFiles, book: OutboxBook
+) -> None:
+    book.add([intent(1), intent(2), intent(3)])
+    with sqlite3.connect(files.outbox) as raw:
+        raw.execute("UPDATE intents SET state = 'asked' WHERE id = 'id1'")
+    raw.close()
+    book.close()
+    told: list[str] = []
+    mended = OutboxBook.open(files, told.append)
+    assert mended.all(ACCOUNT) == (intent(2), intent(3))
+    mended.close()
+    (line,) = told
+    assert (
+        "with its 2 good rows; at least 1 are lost; changes may not be made, and messages not be sent" in line
+    )
 
 
 def test_no_outbox_in_memory_takes_its_place(files: StateFiles) -> None:

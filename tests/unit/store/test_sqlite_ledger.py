@@ -415,3 +415,24 @@ def test_a_limit_beyond_reason_that_an_earlier_version_wrote_down_takes_no_memor
     ledger = opened(path, FakeMachine(owner="new"))
     assert used(ledger, 2.0) <= MOST_REQUESTS + 1, "its own, and what seem to be others'"
     ledger.close(2.0)
+
+
+def test_a_second_ledger_of_the_file_leaves_the_locks_of_the_first(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.sqlite"
+    machine = FakeMachine()
+    first = open_ledger(path, "first", PLANS, pytest.fail, machine)
+    first.note_person(0.0)
+    locks = locks_of(path)
+    assert locks, "the write-ahead log belongs to the processes that have these"
+    second = open_ledger(path, "second", PLANS, pytest.fail, machine)
+    assert locks_of(path) >= locks
+    second.close(0.0)
+    assert locks_of(path) >= locks
+    first.close(0.0)
+
+
+def locks_of(path: Path) -> set[str]:
+    """The bytes of a file that this process has locked."""
+    rows = [line.split() for line in Path("/proc/locks").read_text(encoding="ascii").splitlines()]
+    inode, own = str(path.stat().st_ino), str(os.getpid())
+    return {row[6] for row in rows if row[4] == own and row[5].rpartition(":")[2] == inode}

@@ -1,3 +1,4 @@
+from contextlib import suppress
 from random import Random
 
 import pytest
@@ -8,8 +9,8 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 from rcfs.errors import ServerError, UnreachableError
 from rcfs.model import LONGEST_S, Plan, Priority, RateHeaders, UsageGroup
 from rcfs.quota import CLOCK_DRIFT, FREEZE_MARGIN_S, LINGER_S, Ledger, MemoryHome
-from rcfs.status import to_json
 from rcfs.transport import AbandonedError, Gate, Recorder, RequestOptions, RequestSlot, backoff_s
+from rcfs.transport._gate import Waiter
 
 GROUP = UsageGroup("medium")
 OTHER = UsageGroup("light")
@@ -51,6 +52,15 @@ def used(gate: Gate) -> int:
 
 def waiting(gate: Gate) -> dict[Priority, int]:
     return {state.priority: state.waiting for state in gate.queue()}
+
+
+@pytest.fixture
+async def other_gate(nursery: trio.Nursery, recorder: Recorder) -> Gate:
+    """A second gate with a budget of its own, of which nothing is left for nine seconds."""
+    other = Gate(Ledger(MemoryHome({GROUP: Plan(1, 9 * (1 - CLOCK_DRIFT))})), recorder)
+    nursery.start_soon(other.run)
+    (await hold(other)).answered(200, None, None)
+    return other
 
 
 async def exhaust(gate: Gate) -> None:
@@ -351,7 +361,7 @@ async def test_an_error_after_the_answer_does_not_count_the_request_again(
     slot = await hold(gate)
     slot.answered(200, RateHeaders(OTHER), None)
     await slot.__aexit__(UnreachableError, UnreachableError("where the answer led to"), None)
-    assert to_json(recorder.requests()) == {"sent": 1, "refused": 0, "by_group": {OTHER: 1}, "content": 0}
+    assert recorder.requests().by_outcome == {OTHER: {"ok": 1}}
 
 
 async def test_a_cancelled_request_counts_for_a_window(autojump_clock: MockClock, gate: Gate) -> None:
@@ -368,3 +378,83 @@ async def test_a_cancelled_request_counts_for_a_window(autojump_clock: MockClock
 def test_a_repetition_waits_for_an_hour_at_most() -> None:
     assert backoff_s(1, ServerError("busy", retry_after_s=31_536_000.0)) == LONGEST_S
     assert backoff_s(1, ServerError("busy", retry_after_s=90.0)) == 90.0
+
+
+async def test_a_request_in_two_gates_gets_the_first_slot_of_either(
+    autojump_clock: MockClock, gate: Gate, other_gate: Gate
+) -> None:
+    await exhaust(gate)
+    waiter = Waiter(GROUP, RequestOptions(PERSON))
+    for each in (gate, other_gate):
+        waiter.enter(each)
+    assert set(waiter.gates) == {gate, other_gate}
+    await waiter.wait()
+    assert waiter.gate is other_gate
+    assert trio.current_time() == pytest.approx(9.0)
+    assert waiter.gates == set()
+    assert gate.queue() == other_gate.queue() == ()
+    waiter.enter(gate)
+    await trio.sleep(5)
+    assert used(gate) == 0, "it waits no more, and has no second slot"
+
+
+async def test_one_slot_is_taken_though_both_gates_are_free(autojump_clock: MockClock, gate: Gate) -> None:
+    other = Gate(Ledger(MemoryHome({GROUP: Plan(2, WINDOW_S)})), gate.recorder)
+    waiter = Waiter(GROUP, RequestOptions(PERSON))
+    for each in (gate, other):
+        waiter.enter(each)
+    await waiter.wait()
+    assert [used(gate), used(other)] == [1, 0]
+
+
+async def test_the_class_of_a_request_is_raised_in_all_gates(
+    autojump_clock: MockClock, gate: Gate, other_gate: Gate
+) -> None:
+    await exhaust(gate)
+    options = RequestOptions(BULK)
+    waiter = Waiter(GROUP, options)
+    async with trio.open_nursery() as nursery:
+        for each in (gate, other_gate):
+            waiter.enter(each)
+        nursery.start_soon(waiter.wait)
+        await wait_all_tasks_blocked()
+        options.raise_to(PERSON)
+        assert waiting(gate) == waiting(other_gate) == {PERSON: 1}
+
+
+async def test_a_request_that_is_withdrawn_or_cancelled_leaves_all_gates(
+    autojump_clock: MockClock, gate: Gate, other_gate: Gate
+) -> None:
+    await exhaust(gate)
+    for is_withdrawn in (True, False):
+        options = RequestOptions(PERSON)
+        waiter = Waiter(GROUP, options)
+        for each in (gate, other_gate):
+            waiter.enter(each)
+        with trio.CancelScope() as scope:
+            async with trio.open_nursery() as nursery:
+
+                async def wait(waiter: Waiter = waiter) -> None:
+                    with suppress(AbandonedError):
+                        await waiter.wait()
+
+                nursery.start_soon(wait)
+                await wait_all_tasks_blocked()
+                if is_withdrawn:
+                    options.abandon()
+                else:
+                    scope.cancel()
+        assert gate.queue() == other_gate.queue() == ()
+        assert not options.abandon()
+
+
+async def test_a_slot_that_a_cancelled_task_does_not_take_is_free_again(
+    autojump_clock: MockClock, gate: Gate
+) -> None:
+    waiter = Waiter(GROUP, RequestOptions(PERSON))
+    waiter.enter(gate)
+    assert used(gate) == 1
+    with trio.CancelScope() as scope:
+        scope.cancel()
+        await waiter.wait()
+    assert used(gate) == 0

@@ -36,6 +36,7 @@ def test_requests_are_counted_by_group_and_outcome() -> None:
         "refused": 1,
         "by_group": {"light": 1, "medium": 2},
         "content": 2,
+        "by_outcome": {"light": {"unanswered": 1}, "medium": {"ok": 1, "rate_limited": 1}},
     }
 
 

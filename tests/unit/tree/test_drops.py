@@ -4,9 +4,19 @@ from collections.abc import Callable
 
 import pytest
 
-from rcfs.errors import BusyError, ExistsError, FileError, NoRoomError, NotFoundError, TooLargeError
-from rcfs.tree import MOST_FILE_BYTES, DropDirectory, DropFile, Drops, Stage
-from rcfs.tree._drops import FOLDER_QUIET_S, MOST_BYTES, MOST_FILES, QUIET_S, Path
+from rcfs.errors import (
+    BusyError,
+    ExistsError,
+    FileError,
+    NoRoomError,
+    NotFoundError,
+    NotPermittedError,
+    TooLargeError,
+)
+from rcfs.model import MOST_FAX_BYTES
+from rcfs.tree import DropDirectory, DropFile, Drops, Stage
+from rcfs.tree._drop_values import Path
+from rcfs.tree._drops import FOLDER_QUIET_S, MOST_BYTES, MOST_FILES, QUIET_S
 
 BOB: Path = ("SMS", "+12125557464.txt")
 FAX: Path = ("Fax", "+13035556830")
@@ -161,14 +171,14 @@ def test_a_report_of_an_unknown_message_stays_with_the_file(drops: Drops) -> Non
 
 def test_bounds(drops: Drops) -> None:
     file = put(drops, BOB, 0)
-    drops.require_growth(file, MOST_FILE_BYTES)
+    drops.require_growth(file, MOST_FAX_BYTES)
     with pytest.raises(TooLargeError):
-        drops.require_growth(file, MOST_FILE_BYTES + 1)
-    for number in range(MOST_BYTES // MOST_FILE_BYTES):
-        put(drops, ("SMS", f"{number}.txt"), 0, size_bytes=MOST_FILE_BYTES)
+        drops.require_growth(file, MOST_FAX_BYTES + 1)
+    for number in range(MOST_BYTES // MOST_FAX_BYTES):
+        put(drops, ("SMS", f"{number}.txt"), 0, size_bytes=MOST_FAX_BYTES)
     with pytest.raises(NoRoomError):
         drops.require_growth(file, 6)
-    for number in range(len(drops.entries), MOST_FILES // 2):
+    for number in range(len(drops.entries), MOST_FILES):
         drops.create(("SMS", f"{number}.txt"), 0)
     with pytest.raises(NoRoomError):
         drops.create(("SMS", "one more"), 0)
@@ -179,7 +189,7 @@ def test_bounds(drops: Drops) -> None:
 )
 def test_files_can_only_be_made_where_they_are_sent(drops: Drops, path: Path) -> None:
     drops.make_folder(FAX, 0)
-    with pytest.raises(FileError):
+    with pytest.raises(NotPermittedError):
         drops.create(path, 0)
     with pytest.raises(ExistsError):
         drops.make_folder(FAX, 0)

@@ -1,0 +1,55 @@
+import shutil
+import subprocess
+from pathlib import Path
+
+import manpages
+import pytest
+
+from rcfs.cli._main import _MODULES
+
+
+@pytest.fixture(scope="module")
+def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("man")
+    manpages.main(path)
+    return path
+
+
+def test_every_command_has_a_page(directory: Path) -> None:
+    names = {path.name for path in directory.iterdir()}
+    assert names >= {"rcfs.1", "rcfs-service-install.1", *(f"rcfs-{name}.1" for name in _MODULES)}
+    page = (directory / "rcfs-mount.1").read_text()
+    assert "\\fB\\-\\-keep\\-purged / \\-\\-no\\-keep\\-purged\\fP" in page
+    assert "  rcfs mount \\-o allow_other,uid=jane /mnt/rc\n" in page, "examples stay as they are"
+    assert ".SH ENVIRONMENT\n" in page
+    front = (directory / "rcfs.1").read_text()
+    assert ".TP\n\\fB9\\fP\nThe answer to a message is lost" in front
+
+
+def test_text_has_no_meaning_for_man() -> None:
+    assert manpages._escaped("a\\b -c `x-y` .d ü") == r"a\eb \-c \fBx\-y\fP .d \[u00FC]"
+    assert list(manpages._filled(".a " * 40))[1].startswith(r"\&.a")
+
+
+@pytest.mark.skipif(shutil.which("mandoc") is None, reason="mandoc is not installed")
+def test_mandoc_finds_nothing(directory: Path) -> None:
+    done = subprocess.run(
+        ["mandoc", "-T", "lint", "-W", "warning", *directory.iterdir()],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (0, "")
+
+
+@pytest.mark.skipif(shutil.which("man") is None, reason="man is not installed")
+def test_man_shows_a_page(directory: Path) -> None:
+    done = subprocess.run(
+        ["man", "--warnings", "-l", directory / "rcfs-pull.1"],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={"PATH": "/usr/bin:/bin", "MANWIDTH": "100", "LC_ALL": "C.UTF-8", "MANPAGER": "cat"},
+    )
+    assert "rcfs pull [OPTIONS] [PATH]..." in done.stdout
+    assert done.stderr == ""

@@ -1,0 +1,98 @@
+"""Bookmarks: what rcfs adds it takes away, and it touches nothing else."""
+
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+import structlog
+import trio
+
+from rcfs.transport import Recorder
+from rcfs.watch.bookmark import (
+    is_shown_by_glib,
+    keep_bookmark,
+    with_gtk_bookmark,
+    with_kde_place,
+    without_gtk_bookmark,
+    without_kde_place,
+)
+from tests.fakes.rig import run_inline
+
+PLACE = Path("/home/jane/Ring & Central <1>")
+URI = "file:///home/jane/Ring%20%26%20Central%20%3C1%3E"
+LINES = "file:///home/jane/Documents\nsftp://host/x My host"
+XBEL = """<?xml version="1.0" encoding="UTF-8"?>
+<!DOCTYPE xbel>
+<xbel xmlns:bookmark="http://www.freedesktop.org/standards/desktop-bookmarks">
+ <bookmark href="file:///home/jane">
+  <title>Home</title>
+ </bookmark>
+ <separator/>
+</xbel>
+"""
+
+
+def test_gtk() -> None:
+    added = with_gtk_bookmark(LINES, PLACE)
+    assert added == f"{LINES}\n{URI} Ring & Central <1> (rcfs)\n"
+    assert with_gtk_bookmark(added, PLACE) == added
+    assert without_gtk_bookmark(added, PLACE) == f"{LINES}\n"
+    assert without_gtk_bookmark(with_gtk_bookmark("", PLACE), PLACE) == ""
+    own = f"{URI} My phone\n"
+    assert with_gtk_bookmark(own, PLACE) == without_gtk_bookmark(own, PLACE) == own, "the user has made it"
+
+
+def test_kde() -> None:
+    added = with_kde_place(XBEL, PLACE)
+    (_home, place) = ElementTree.fromstring(added).findall("bookmark")
+    assert place.get("href") == URI
+    assert place.findtext("title") == "Ring & Central <1> (rcfs)"
+    assert with_kde_place(added, PLACE) == added
+    assert without_kde_place(added, PLACE) == XBEL
+    changed = added.replace("</info>\n </book", "<metadata/></info>\n </book")
+    assert without_kde_place(changed, PLACE) == XBEL, "KDE has added something to it"
+    own = XBEL.replace("file:///home/jane", URI)
+    assert with_kde_place(own, PLACE) == without_kde_place(own, PLACE) == own
+    assert with_kde_place("", PLACE) == "", "KDE fills a missing file with its own places"
+
+
+@pytest.mark.parametrize(
+    ("place", "shown"),
+    [("/home/jane/rc", True), ("/home/jane/.rc", False), ("/home/jane", False), ("/mnt/rc", False)],
+)
+def test_glib_shows_a_mount_in_the_home_directory_anyway(place: str, shown: bool) -> None:
+    assert is_shown_by_glib(Path(place), Path("/home/jane")) == shown
+
+
+@pytest.fixture
+def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    for name in ("CONFIG", "DATA"):
+        monkeypatch.setenv(f"XDG_{name}_HOME", str(tmp_path / name.lower()))
+    monkeypatch.setattr(trio.to_thread, "run_sync", run_inline)
+    return tmp_path
+
+
+async def test_it_is_there_while_the_mount_is(desk: Path) -> None:
+    kept = desk / "dotfiles"
+    kept.mkdir()
+    (kept / "places").write_text(XBEL)
+    (desk / "data").mkdir()
+    (desk / "data" / "user-places.xbel").symlink_to(kept / "places")
+    bookmarks, recorder = desk / "config" / "gtk-3.0" / "bookmarks", Recorder(structlog.get_logger())
+    async with trio.open_nursery() as mount:
+        mount.start_soon(keep_bookmark, PLACE, recorder)
+        await trio.testing.wait_all_tasks_blocked()
+        assert URI in bookmarks.read_text()
+        assert URI in (kept / "places").read_text()
+        mount.cancel_scope.cancel()
+    assert recorder.faults == ()
+    assert bookmarks.read_text() == ""
+    assert (kept / "places").read_text() == XBEL
+    assert (desk / "data" / "user-places.xbel").is_symlink()
+
+
+async def test_a_home_that_cannot_be_written_is_noted(desk: Path) -> None:
+    (desk / "config").write_text("a file where a directory should be")
+    recorder = Recorder(structlog.get_logger())
+    await keep_bookmark(PLACE, recorder)
+    assert [fault.event for fault in recorder.faults] == ["bookmark"]
