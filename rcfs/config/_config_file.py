@@ -200,13 +200,23 @@ def _checked(document: Mapping[str, Any], path: Path, text: str) -> Mapping[str,
             raise ConfigError(f"{at}: '{table}' must be a table: write [{table}] on a line of its own")
         for key, value in content.items():
             at = f"{path} line {_line_of((table, key), text)}"
-            kind = _INTEGER if table == _LIMITS else _TABLES[table].get(key)
-            if kind is None:
-                raise ConfigError(f"{at}: unknown key '{table}.{key}'{did_you_mean(key, _TABLES[table])}")
-            if not _is_kind(value, kind):
-                raise ConfigError(f"{at}: '{table}.{key}' must be {kind}")
+            _check(key, value, {key: _INTEGER} if table == _LIMITS else _TABLES[table], f"{table}.{key}", at)
             values[f"{table}.{key}"] = Found(value, f"{at}: '{table}.{key}'")
     return values
+
+
+def _check(key: str, value: object, kinds: Mapping[str, str], name: str, at: str) -> None:
+    """Checks that a table, whose keys have these kinds of values, may have `value` as `key`.
+
+    Errors call it `name`, and say where it is: `at`.
+
+    Raises:
+        ConfigError: The key is unknown, or its value is of another kind.
+    """
+    if key not in kinds:
+        raise ConfigError(f"{at}: unknown key '{name}'{did_you_mean(key, kinds)}")
+    if not _is_kind(value, kinds[key]):
+        raise ConfigError(f"{at}: '{name}' must be {kinds[key]}")
 
 
 def _checked_accounts(content: object, path: Path, text: str) -> Mapping[str, Found]:
@@ -218,10 +228,7 @@ def _checked_accounts(content: object, path: Path, text: str) -> Mapping[str, Fo
     for name, table in content.items():
         for key, value in table.items():
             at = f"{path} line {_line_of((_ACCOUNT, name, key), text)}"
-            if key not in _ACCOUNT_KEYS:
-                raise ConfigError(f"{at}: unknown key 'account.{key}'{did_you_mean(key, _ACCOUNT_KEYS)}")
-            if not _is_kind(value, _ACCOUNT_KEYS[key]):
-                raise ConfigError(f"{at}: 'account.{key}' must be {_ACCOUNT_KEYS[key]}")
+            _check(key, value, _ACCOUNT_KEYS, f"{_ACCOUNT}.{key}", at)
             values[f"{_ACCOUNT}.{name}.{key}"] = Found(value, f"{at}: 'account.{name}.{key}'")
     return values
 
@@ -235,10 +242,7 @@ def _checked_pool(content: object, path: Path, text: str) -> Mapping[str, Found]
     for number, table in enumerate(content):
         for key, value in table.items():
             at = f"{path} line {_line_of((_POOL, number, key), text)}"
-            if key not in _POOL_KEYS:
-                raise ConfigError(f"{at}: unknown key 'pool.{key}'{did_you_mean(key, _POOL_KEYS)}")
-            if not _is_kind(value, _POOL_KEYS[key]):
-                raise ConfigError(f"{at}: 'pool.{key}' must be {_POOL_KEYS[key]}")
+            _check(key, value, _POOL_KEYS, f"{_POOL}.{key}", at)
             values[f"{_POOL}.{number}.{key}"] = Found(value, f"{at}: 'pool.{key}'")
         at = f"{path} line {_line_of((_POOL, number), text)}"
         names = [each.get("name") for each in content[: number + 1]]
