@@ -46,6 +46,8 @@ from rcfs.quota._opens import SESSION_OPENS as SESSION_OPENS
 from rcfs.quota._opens import USER_OPENS as USER_OPENS
 from rcfs.quota._opens import OpenClassifier as OpenClassifier
 from rcfs.quota._opens import Opener as Opener
+from rcfs.quota._outage import ABSENT_S as ABSENT_S
+from rcfs.quota._outage import LONGEST_REQUEST_S as LONGEST_REQUEST_S
 from rcfs.quota._pace import PRESENCE_S as PRESENCE_S
 from rcfs.quota._pace import RESERVE_DIVISOR as RESERVE_DIVISOR
 from rcfs.quota._pace import DailyShare as DailyShare
@@ -59,7 +61,9 @@ from rcfs.quota._scheduler import Ticket as Ticket
 from rcfs.quota._scheduler import WaitUntil as WaitUntil
 from rcfs.quota._slot_ledger import SlotLedger as SlotLedger
 from rcfs.quota._turns import GRACE_S as GRACE_S
+from rcfs.quota._values import WHOLE as WHOLE
 from rcfs.quota._values import GroupState as GroupState
+from rcfs.quota._values import Share as Share
 from rcfs.quota._values import Sharing as Sharing
 from rcfs.quota._values import Slot as Slot
 from rcfs.quota._values import Waiting as Waiting

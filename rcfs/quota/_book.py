@@ -50,17 +50,17 @@ Each method is told for which process it is called, by the process's owner name,
 import math
 from collections.abc import Collection, Mapping, Sequence
 from itertools import chain
-from statistics import fmean
+from types import MappingProxyType
 from typing import Any, Final
 
 import attrs
 
 from rcfs.model import LONGEST_S, PRIOR_PLANS, Plan, Priority, RateHeaders, UsageGroup
 from rcfs.quota._bucket import Bucket, hold_s
-from rcfs.quota._outage import Outage
+from rcfs.quota._outage import LONGEST_REQUEST_S, Outage
 from rcfs.quota._pace import Pace
 from rcfs.quota._turns import Elsewhere, Turns
-from rcfs.quota._values import GroupState, Slot, Waiting
+from rcfs.quota._values import WHOLE, GroupState, Share, Slot, Waiting
 
 FREEZE_MIN_S: Final = 30.0
 """Shortest wait after a 429 without ``Retry-After``; source: "Rate limits" of the API's documentation."""
@@ -183,7 +183,7 @@ class Book:
         for scope, until_s in self._frozen_until_s.items():
             self._frozen_until_s[scope] = min(until_s, latest_s)
         for entry in self._groups.values():
-            entry.bucket.bound(now + LINGER_S)
+            entry.bucket.bound(now + LONGEST_REQUEST_S + LINGER_S)
             entry.pace.bound(latest_s + longest_s)
         self.outage.bound(self._owners, now)
 
@@ -208,11 +208,20 @@ class Book:
     def remove_owner(self, owner: str, now: float) -> None:
         """Record that `owner` has ended, before `now`: its requests failed, and none waits."""
         self._owners.pop(owner, None)
+        self.outage.remove(owner)
+        self._end_all(owner, now, 0.0)
+
+    def silence(self, owner: str, now: float) -> None:
+        """Record that `owner` is silent: it may have sent, and may still send, what it has in flight."""
+        self._end_all(owner, now, LONGEST_REQUEST_S)
+
+    def _end_all(self, owner: str, now: float, lasts_s: float) -> None:
+        """End the requests of `owner`, which none sends longer than `lasts_s` after it took their slots."""
         for entry in list(self._groups.values()):
             entry.turns.forget(owner)
             for slot in entry.bucket.in_flight:
                 if slot.owner == owner:
-                    self.fail(slot, now)
+                    self.fail(slot, max(now, slot.taken_s + lasts_s))
 
     def freeze_everything(self, now: float) -> None:
         """Stop all requests, as entries of the book were lost that were written before `now`.
@@ -310,6 +319,12 @@ class Book:
         """See `Ledger.settle`."""
         self._end(slot, now, headers, counted=True)
 
+    def expects(self, slot: Slot, headers: RateHeaders | None) -> bool:
+        """Whether the answer to `slot` with `headers` tells others nothing that they could use at once."""
+        if headers is None:
+            return True
+        return headers.group == slot.group and self._group(slot.group).bucket.expects(headers)
+
     def fail(self, slot: Slot, now: float) -> None:
         """See `Ledger.fail`."""
         latest_s = now + LINGER_S
@@ -338,9 +353,17 @@ class Book:
         if entry.bucket.drop(slot):
             entry.pace.unsent(entry.bucket.plan, slot.taken_s)
 
-    def states(self, owner: str, now: float) -> tuple[GroupState, ...]:
-        """See `Ledger.states`; the configured groups come first, then the others in the order of arrival."""
-        return tuple(self._state(owner, group, entry, now) for group, entry in self._groups.items())
+    def states(
+        self, owner: str, now: float, shares: Mapping[UsageGroup, Share] = MappingProxyType({})
+    ) -> tuple[GroupState, ...]:
+        """See `Ledger.states`; the configured groups come first, then the others in the order of arrival.
+
+        `shares` are those of the groups of which this process does not use the whole limit.
+        """
+        return tuple(
+            self._state(owner, group, entry, now, shares.get(group, WHOLE))
+            for group, entry in self._groups.items()
+        )
 
     def elsewhere(self, owner: str, group: UsageGroup, now: float) -> tuple[Elsewhere, ...]:
         """The requests that wait for `group` in each process except `owner`."""
@@ -356,9 +379,9 @@ class Book:
         trips_s = self._group(group).bucket.round_trips_s or list(
             chain.from_iterable(entry.bucket.round_trips_s for entry in self._groups.values())
         )
-        return fmean(trips_s) if trips_s else 0.0
+        return math.fsum(trips_s) / len(trips_s) if trips_s else 0.0
 
-    def _state(self, owner: str, group: UsageGroup, entry: _Group, now: float) -> GroupState:
+    def _state(self, owner: str, group: UsageGroup, entry: _Group, now: float, share: Share) -> GroupState:
         bucket, thaw_s = entry.bucket, self._thaw_s(group, now)
         elsewhere = self.elsewhere(owner, group, now)
         return GroupState(
@@ -366,12 +389,13 @@ class Book:
             used=bucket.used(now),
             limit=bucket.plan.limit,
             window_s=bucket.plan.window_s,
-            next_free_s=max(thaw_s, bucket.free_at_s(now)) - now,
+            next_free_s=max(thaw_s, share.from_s, bucket.free_at_s(now, spare=share.left)) - now,
             frozen_for_s=thaw_s - now,
             in_flight=len(bucket.in_flight),
             returns_s=tuple(at_s - now for at_s in bucket.releases(now)),
             elsewhere=tuple(sum(other.counts[priority] for other in elsewhere) for priority in Priority),
             is_learned=bucket.is_learned,
+            left=share.left,
         )
 
     def _group(self, group: UsageGroup) -> _Group:

@@ -71,7 +71,7 @@ class Changes:
             for slot in book.slots_of(owner):
                 if slot not in self._held:
                     book.cancel(slot)  # The answer that it was taken for got lost.
-            book.outage.note(owner, self._number, now)
+            book.outage.note(owner, self._number, book.owners, now)
 
     def lacks(self, book: Book, owner: str) -> bool:
         """Whether `book` lacks a change of `owner`, this process."""

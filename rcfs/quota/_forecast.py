@@ -11,7 +11,7 @@ from rcfs.model import Priority, UsageGroup
 from rcfs.quota._book import Book
 from rcfs.quota._bucket import hold_s
 from rcfs.quota._turns import Elsewhere
-from rcfs.quota._values import Slot, Waiting
+from rcfs.quota._values import WHOLE, Share, Slot, Waiting
 
 _WINDOWS: Final = 4
 """Number of windows that are played. After that each window is like the one before: the slots of a burst are
@@ -113,33 +113,38 @@ def joint_wait_s(outlooks: Sequence[Outlook]) -> float:
     return late_s + trip_s
 
 
-def forecast(book: Book, owner: str, group: UsageGroup, waiting: Waiting, now: float) -> Forecast:
-    """See `Ledger.forecast`; `waiting` wait in the process `owner`."""
+def forecast(
+    book: Book, owner: str, group: UsageGroup, waiting: Waiting, now: float, share: Share = WHOLE
+) -> Forecast:
+    """See `Ledger.forecast`; `waiting` wait in the process `owner`, which uses `share` of the limit."""
     plan, round_trip_s = book.plan(group), book.round_trip_s(group)
     elsewhere = book.elsewhere(owner, group, now)
     totals = [count + sum(other.counts[i] for other in elsewhere) for i, count in enumerate(waiting.counts)]
     order = chain.from_iterable(repeat(each, total) for each, total in zip(Priority, totals, strict=True))
     steps = islice(order, min(_WINDOWS * plan.limit, _MOST_STEPS))
-    played_s = _play(book, group, steps, round_trip_s, now)
-    interval_s = (hold_s(plan) + round_trip_s) / plan.limit
+    played_s = _play(book, group, steps, round_trip_s, now, share)
+    interval_s = max(share.every_s, (hold_s(plan) + round_trip_s) / max(1, plan.limit - share.left))
     return Forecast(waiting.counts, elsewhere, played_s, interval_s, round_trip_s)
 
 
 def _play(
-    book: Book, group: UsageGroup, order: Iterable[Priority], round_trip_s: float, now: float
+    book: Book, group: UsageGroup, order: Iterable[Priority], round_trip_s: float, now: float, share: Share
 ) -> Sequence[float]:
     """The times at which requests of these classes are sent, in this order, if one process has them all."""
     values = book.dump()
+    left = min(share.left, book.plan(group).limit - 1)  # A share of nothing would have no times.
     # No other process waits: all requests are in `order`.
     values["groups"] = {name: entry | {"claims": {}} for name, entry in values["groups"].items()}
     play = Book.load(values, {group: book.plan(group)})
     for slot in play.in_flight(group):
         play.settle(slot, max(now, slot.taken_s + round_trip_s), None)
     times_s: list[float] = []
-    at_s = now
+    at_s = max(now, share.from_s)
     for priority in order:
-        while not isinstance(answer := play.take("", group, Waiting.only(priority, now), at_s), Slot):
+        waiting = Waiting.only(priority, now)
+        while not isinstance(answer := play.take("", group, waiting, at_s, left=left), Slot):
             at_s = answer
         play.settle(answer, at_s + round_trip_s, None)
         times_s.append(at_s)
+        at_s += share.every_s
     return times_s

@@ -4,6 +4,7 @@ A home need not wait, lock or repeat: it answers that it is locked, or that anot
 the ledger decides what follows. Homes that hold text store `Book.dump`, and read it with `restore_book`.
 """
 
+import math
 from collections.abc import Callable, Collection, Mapping
 from enum import Enum
 from typing import Any, Literal, Protocol
@@ -34,7 +35,8 @@ class Held:
     lost_s: float | None = None
     """Without a book: the latest time at which a lost one may have been written; None when none was lost."""
     behind: bool = False
-    """Whether the home has forgotten changes that this process has seen in it."""
+    """Whether the home may have forgotten changes since `lost_s`. Without a book it has forgotten some that
+    this process has seen, and which it is to store again."""
 
 
 class Home(Protocol):
@@ -51,9 +53,18 @@ class Home(Protocol):
         return False
 
     @property
-    def parties(self) -> int:
-        """Number of processes, at least 1, when a home that `forgets` was last seen."""
+    def promised_s(self) -> float:
+        """Until when this process has promised to be heard; only for homes that `forgets`."""
+        return math.inf
+
+    @property
+    def start_divisor(self) -> int:
+        """The share of a process that never reached a home that `forgets`: 1 divided by this, none if 0."""
         return 1
+
+    def silent(self, owners: Collection[str]) -> Collection[str]:  # noqa: ARG002 - those that it can see
+        """Those of the other `owners` that were not heard as long as they had promised."""
+        return ()
 
     @property
     def owner(self) -> str:

@@ -5,26 +5,26 @@ home refuses it: the ledger then loads the new book and makes the change again. 
 its ledger does not read it back. All state is in the home, so a process may be killed at any moment. Reports
 that come while the home is locked wait in `_changes`, and are made before the next change.
 
-While a home on a server cannot be reached, the ledger continues with the book that it saw last, and leaves
-the others their share (`rcfs.quota._outage`). When the home is back, its book counts again, and the changes
-that it lacks are made in it.
+While a home on a server cannot be reached, the ledger waits until it may use the share of this process
+(`rcfs.quota._outage`). When the home is back, its book counts again, and the changes that it lacks are made
+in it.
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from typing import Final, Literal, TypeVar
 
 import attrs
 
 from rcfs.errors import SharedLedgerError, StoreError
-from rcfs.model import Plan, RateHeaders, UsageGroup
+from rcfs.model import Plan, Priority, RateHeaders, UsageGroup
 from rcfs.quota._apart import Apart
 from rcfs.quota._book import Book
 from rcfs.quota._changes import Changes
 from rcfs.quota._forecast import Forecast, forecast
-from rcfs.quota._home import Held, Home, MemoryHome, Reply
-from rcfs.quota._outage import left_slots
-from rcfs.quota._values import GroupState, Sharing, Slot, Waiting
+from rcfs.quota._home import Home, MemoryHome, Reply
+from rcfs.quota._outage import LONGEST_REQUEST_S
+from rcfs.quota._values import WHOLE, GroupState, Share, Sharing, Slot, Waiting
 
 T = TypeVar("T")
 
@@ -70,10 +70,17 @@ class Ledger:
         home: Where the book is kept. If it fails, the ledger continues in memory.
         warn: Is called with one line in that case.
         gathers: Whether reports wait for the next `take_many` or `sync`, which store them with one change.
+        patience_s: How long a report may wait for the next change if it tells the others nothing new: until
+            then they count the request as in flight, which never lets them send earlier.
     """
 
     def __init__(
-        self, home: Home, warn: Callable[[str], None] = lambda _line: None, *, gathers: bool = False
+        self,
+        home: Home,
+        warn: Callable[[str], None] = lambda _line: None,
+        *,
+        gathers: bool = False,
+        patience_s: float = 0.0,
     ) -> None:
         self._home = home
         self._warn = warn
@@ -81,19 +88,22 @@ class Ledger:
         self._version: int | None = None
         """Version of the home's book that `_book` equals; None when it may equal none."""
         self._gathers = gathers
+        self._patience_s = patience_s
+        self._store_at_s = -math.inf
+        """When `sync` stores the reports that wait for the next change."""
         self._changes = Changes(forgets=home.forgets)
         """The reports that could not be stored yet, and all that the home may forget."""
         self._look_at_s = -math.inf
         self._now_s = 0.0
         """The latest time that the ledger was told; 0 before the first."""
-        self._seen_version: int | None = None
-        """The version of the home's book that was seen last; None before the first."""
+        self._has_stored = False
+        """Whether this process has ever stored a book in the home."""
+        self._divisor = 0
+        """The share of this process, as it stored it last; see `Outage`."""
         self._is_known = False
         """Whether the home's book names this process among those that use it."""
         self._apart: Apart | None = None
         """Its knowledge while it cannot reach its home; None while it can."""
-        self._before_s: Mapping[UsageGroup, Sequence[float]] = {}
-        """When the slots become free that were used before the latest outage, by group."""
 
     def watch(self, changed: Callable[[], None]) -> None:
         """See `SlotLedger.watch`; a home on this machine is asked again often enough."""
@@ -158,7 +168,10 @@ class Ledger:
         From now on the slot counts in the group that `headers` name.
         """
         self._now_s = now
-        self._report(lambda book: book.settle(slot, now, self._news(headers, now)), now, slot)
+        waits = self._patience_s > 0 and self._book.expects(slot, headers)
+        if waits and not self._changes.unstored:
+            self._store_at_s = now + self._patience_s
+        self._report(lambda book: book.settle(slot, now, self._news(headers, now)), now, slot, waits=waits)
 
     def fail(self, slot: Slot, now: float) -> None:
         """Record that the request ended without response headers, so the server may have counted it.
@@ -197,12 +210,14 @@ class Ledger:
         self._report(lambda book: book.cancel(slot), ended=slot)
 
     def sync(self, now: float) -> float:
-        """Store the reports that a lock held up; the time to call this again, inf when all are stored.
+        """Store the reports that wait or were held up; the time to call this again, inf when all are stored.
 
         Until a report is stored, its slot counts as in flight.
         """
         if self._apart is not None or not self._changes.unstored:
             return math.inf
+        if now < self._store_at_s:
+            return self._store_at_s
         return now + _AGAIN_S if self._change(_no_change) is Reply.LOCKED else math.inf
 
     def refresh(self, now: float) -> None:
@@ -212,9 +227,12 @@ class Ledger:
         """
         self._now_s = now
         owner, book = self._home.owner, self._current()
-        told = self._is_known and owner not in book.outage.awaited(now)
+        told = self._is_known and book.outage.is_noted(owner, book.owners)
         if self._apart is None and (
-            not told or self._changes.lacks(book, owner) or self._home.ended(book.owners)
+            not told
+            or self._changes.lacks(book, owner)
+            or self._home.ended(book.owners)
+            or any(map(book.slots_of, self._home.silent(book.owners)))
         ):
             self._change(lambda book: self._tend(book, now))
 
@@ -248,14 +266,53 @@ class Ledger:
             self._change(lambda book: self._tend(book, now))
         book = self._current()
         book.bound(now)
-        return book.states(self._home.owner, now)
+        return book.states(self._home.owner, now, self.shares(now))
 
     def forecast(self, group: UsageGroup, waiting: Waiting, now: float) -> Forecast:
         """When each of `waiting` will probably be sent, in their order, if no further requests come.
 
         Requests that wait in other processes are taken into account.
         """
-        return forecast(self._current(), self._home.owner, group, waiting, now)
+        book = self._current()
+        share = self.shares(now).get(group, WHOLE)
+        return forecast(book, self._home.owner, group, waiting, now, share)
+
+    def shares(self, now: float) -> Mapping[UsageGroup, Share]:
+        """The part of each limit that this process may use in an outage; empty if it may use all."""
+        book, owner = self._book, self._home.owner
+        silent = self._home.silent(book.owners)
+        if self._apart is None and not silent and book.outage.may_take(owner, silent, now):
+            return {}
+        plans = {state.group: book.plan(state.group) for state in book.states(owner, now)}
+        return {group: self._share(group, plan, silent, now) for group, plan in plans.items()}
+
+    def _share(self, group: UsageGroup, plan: Plan, silent: Collection[str], now: float) -> Share:
+        """See `shares`. A process that sends nothing until its home is back is not told when that will be."""
+        apart, outage = self._apart, self._book.outage
+        if apart is None:
+            return Share(outage.left(plan.limit, silent), outage.awaited_until_s(now))
+        if share := apart.share(plan):
+            return Share(plan.limit - share, apart.begin_s)
+        if not apart.divisor:
+            return Share(from_s=apart.begin_s)
+        turn_s = apart.turn_s(group, plan, max(now, apart.begin_s))
+        return Share(plan.limit - 1, turn_s, apart.period_s(plan))
+
+    @property
+    def part(self) -> float:
+        """The part of each limit that this process uses while it cannot reach its home; 1 while it can."""
+        if self._apart is None:
+            return 1.0
+        return 1 / self._apart.divisor if self._apart.divisor else 0.0
+
+    def silenced_until_s(self, now: float) -> float:
+        """Until when, at most, this process sends nothing because of an outage; `now` if it may send."""
+        apart = self._apart
+        return self._book.outage.awaited_until_s(now) if apart is None else max(now, apart.begin_s)
+
+    def awaited(self, now: float) -> Collection[str]:
+        """The processes that must be heard before anybody sends: the home may have lost their changes."""
+        return self._book.outage.awaited(now) if self._apart is None else ()
 
     def reset(self) -> None:
         """Forget learned plans and all penalties; requests that were sent still count.
@@ -293,30 +350,27 @@ class Ledger:
         return Grant(tuple(slots), math.inf)
 
     def _taken(self, book: Book, group: UsageGroup, waiting: Waiting, now: float) -> Slot | float:
-        """See `Book.take`, which leaves the share of those that this process cannot hear."""
-        plan, apart = book.plan(group), self._apart
-        left = self._left(book, group, plan, now)
-        if apart is None or apart.parties <= plan.limit:
-            return book.take(self._home.owner, group, waiting, now, left=left)
-        turn_s = apart.turn_s(group, plan)
+        """See `Book.take`, which leaves the shares of those that this process cannot hear."""
+        owner, plan, apart = self._home.owner, book.plan(group), self._apart
+        if apart is None:
+            silent = self._home.silent(book.owners)
+            if not book.outage.may_take(owner, silent, now):
+                return now + _LOOK_S
+            return book.take(owner, group, waiting, now, left=book.outage.left(plan.limit, silent))
+        if apart.begin_s > now:
+            return min(apart.begin_s, now + _LOOK_S)
+        # The slots that answers show others to use are a part of what is left to them.
+        foreign = book.foreign(group, now)
+        if share := apart.share(plan):
+            return book.take(owner, group, waiting, now, left=max(0, plan.limit - share - foreign))
+        turn_s = apart.turn_s(group, plan, now)
         if turn_s > now:
             return min(turn_s, now + _LOOK_S)
-        answer = book.take(self._home.owner, group, waiting, now, left=plan.limit - 1)
+        alone = Waiting.only(min(waiting.first, Priority.METADATA), waiting.since_s)  # without a reserve
+        answer = book.take(owner, group, alone, now, left=max(0, plan.limit - 1 - foreign))
         if isinstance(answer, Slot):
             apart.sent_s[group] = now
         return answer
-
-    def _left(self, book: Book, group: UsageGroup, plan: Plan, now: float) -> int:
-        """The number of slots that stay free for processes that this one cannot hear."""
-        if self._apart is not None:
-            heard, parties = 1, self._apart.parties
-        elif awaited := book.outage.awaited(now):
-            heard, parties = book.outage.parties - len(awaited), book.outage.parties
-        else:
-            return 0
-        before = sum(at_s > now for at_s in self._before_s.get(group, ()))
-        # Slots of others that the server's answers have shown are no longer to be left to them.
-        return max(0, left_slots(plan, before, heard, parties) - book.foreign(group, now))
 
     def _news(self, headers: RateHeaders | None, at_s: float) -> RateHeaders | None:
         """`headers` that came at `at_s`, without what remained if that is too old to tell of others."""
@@ -325,11 +379,16 @@ class Ledger:
         return attrs.evolve(headers, remaining=None)
 
     def _report(
-        self, change: Callable[[Book], None], counts_s: float = -math.inf, ended: Slot | None = None
+        self,
+        change: Callable[[Book], None],
+        counts_s: float = -math.inf,
+        ended: Slot | None = None,
+        *,
+        waits: bool = False,
     ) -> None:
-        """Make `change` now, or before the next one; it is not lost while the process lives."""
+        """Make `change` now, or before the next one if it `waits`; the process does not lose it."""
         self._changes.add(change, counts_s, ended)
-        if not self._gathers:
+        if not (self._gathers or waits):
             self._change(_no_change)
 
     def _change(self, work: Callable[[Book], T], *, patient: bool = False) -> T | Literal[Reply.LOCKED]:
@@ -354,8 +413,9 @@ class Ledger:
                 self._continue_in_memory(exc)
                 reply = Reply.STORED
             if reply is Reply.STORED:
-                self._version = self._seen_version = version + 1
-                self._is_known = True
+                self._version = version + 1
+                self._has_stored = self._is_known = True
+                self._divisor = self._book.outage.divisors.get(self._home.owner, 0)
                 self._changes.stored(self._book.longest_s, self._now_s)
                 return result
             if reply is Reply.LOCKED:
@@ -384,16 +444,24 @@ class Ledger:
             return True
         if isinstance(held, Reply):
             return held is Reply.UNCHANGED
-        self._is_known = held.book is not None and self._home.owner in held.book.owners
-        if held.behind or self._apart is not None:
-            self._resume(held)
-        elif held.book is not None:
+        owner, apart = self._home.owner, self._apart
+        self._is_known = held.book is not None and owner in held.book.owners
+        self._apart = None
+        if held.book is not None:
             self._book = held.book
-        elif held.lost_s is not None:
+        elif held.behind and apart is not None and apart.base is not None:
+            self._book = apart.base
+        elif held.lost_s is not None and not held.behind:
             self._book.freeze_everything(held.lost_s)
-        # Else the home is new, and what this process knows is all there is.
-        self._book.enter(self._home.owner)
-        self._version = self._seen_version = held.version
+        # Else what this process knows is all there is.
+        if held.behind and held.lost_s is not None:
+            others = [other for other in self._book.owners if other != owner]
+            self._book.outage.await_all(others, held.lost_s + LONGEST_REQUEST_S + self._book.longest_s)
+        if owner not in self._book.owners:
+            if self._home.forgets:
+                self._book.outage.join(owner, self._book.owners)
+            self._book.enter(owner)
+        self._version = held.version
         return True
 
     def _part(self, error: SharedLedgerError) -> None:
@@ -401,46 +469,27 @@ class Ledger:
         if self._apart is not None:
             return
         owner, now, book = self._home.owner, self._now_s, self._book
-        if self._seen_version is None:
-            base, version, parties, place = None, 0, self._home.parties, 0
-            book.freeze_everything(now)
-        else:
-            owners = sorted({*book.owners, owner})
-            base, version, parties, place = (
-                book.copy(),
-                self._seen_version,
-                len(owners),
-                owners.index(owner),
-            )
-            for other in owners:
+        base, divisor, place = None, self._home.start_divisor, 0
+        if self._has_stored:
+            # The change that failed may be stored, or not.
+            divisors = self._divisor, book.outage.divisors.get(owner, 0)
+            base, divisor = book.copy(), max(divisors) if all(divisors) else 0
+            place = sorted({*book.owners, owner}).index(owner)
+            for other in book.owners:
                 if other != owner:
-                    book.remove_owner(other, now)
+                    book.silence(other, now)
         self._version = None
-        self._apart = Apart(str(error), base, version, parties, place, now)
-        self._before_s = {state.group: book.releases(state.group, now) for state in book.states(owner, now)}
-        self._warn(f"{error}; until it is back, rcfs uses 1/{parties} of each limit")
-
-    def _resume(self, held: Held) -> None:
-        """Continue with the book of a home that was out of reach, or has forgotten changes."""
-        apart, self._apart = self._apart, None
-        known = apart.base if apart else self._book
-        is_first = held.behind
-        if held.behind and known is not None:
-            self._book = known
-        elif held.book is not None:
-            self._book = held.book
-            # Perhaps the last change of this process was stored, and only the answer got lost.
-            is_first = apart is not None and apart.base is not None and held.version <= apart.version + 1
-        elif held.lost_s is not None:
-            self._book.freeze_everything(held.lost_s)
-        if is_first:
-            others = [other for other in self._book.owners if other != self._home.owner]
-            self._book.outage.await_all(others, self._now_s + self._book.longest_s)
+        begin_s = self._home.promised_s + LONGEST_REQUEST_S + book.longest_s
+        self._apart = Apart(str(error), base, divisor, place, begin_s)
+        share = f"uses 1/{divisor} of each limit" if divisor else "sends nothing"
+        self._warn(f"{error}; until it is back, rcfs waits {begin_s - now:.0f} s, and then {share}")
 
     def _tend(self, book: Book, now: float) -> None:
         """End the requests of dead processes, and cut times that an earlier version let last too long."""
         for owner in self._home.ended(book.owners):
             book.remove_owner(owner, now)
+        for owner in self._home.silent(book.owners):
+            book.silence(owner, now)
         book.bound(now)
 
     def _continue_in_memory(self, error: StoreError) -> None:

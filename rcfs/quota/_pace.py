@@ -32,6 +32,10 @@ voicemail after another (a minute is a long one) is one visit."""
 RESERVE_DIVISOR: Final = 10
 """The reserve is the limit divided by this: 4 of 40."""
 
+_LATE_DIVISOR: Final = 20
+"""A turn that is late by less than a window divided by this does not delay the next ones: two of 40 then come
+at once. The server of a shared ledger that restarts is away for about as long."""
+
 _SMALL_RESERVE: Final = 2
 _SMALL_DIVISOR: Final = 5
 """A small limit has a reserve of 2, or of the limit divided by this, but at least 1: 2 of 10, 1 of 5. Anyone
@@ -80,15 +84,16 @@ class Pace:
     def sent(self, plan: Plan, now: float) -> None:
         """Record that background work was sent, which counts from when it was due.
 
-        A process wakes up late, and a ledger on a server answers late; the next turn is not late for that.
+        A process wakes up late, and a ledger on a server answers late, or restarts; the next turns are not
+        late for that.
         """
         due_s = self._sent_s + self._interval_s(plan, now)
-        is_late = self.is_paced(now) and due_s <= now < due_s + self._interval_s(plan, now)
+        is_late = self.is_paced(now) and due_s <= now < due_s + self._late_s(plan, now)
         self._before_s, self._sent_s = self._sent_s, due_s if is_late else now
 
     def unsent(self, plan: Plan, taken_s: float) -> None:
         """Free the turn of a request that was admitted at `taken_s` and not sent."""
-        if self._sent_s <= taken_s < self._sent_s + self._interval_s(plan, taken_s):
+        if self._sent_s <= taken_s < self._sent_s + self._late_s(plan, taken_s):
             self._sent_s = self._before_s
 
     def reserve(self, plan: Plan, now: float) -> int:
@@ -108,6 +113,10 @@ class Pace:
     def _interval_s(self, plan: Plan, now: float) -> float:
         """The time between two turns of paced work."""
         return hold_s(plan) / (plan.limit - self.reserve(plan, now))
+
+    def _late_s(self, plan: Plan, now: float) -> float:
+        """How late a turn may be without delaying the next ones."""
+        return max(self._interval_s(plan, now), hold_s(plan) / _LATE_DIVISOR)
 
     def hold(self, plan: Plan, now: float, until_s: float) -> float:
         """Record that background work has to wait until `until_s`; the time to try again.

@@ -54,6 +54,22 @@ class Waiting:
 
 
 @attrs.frozen
+class Share:
+    """The part of a limit that a process uses while it cannot hear all others."""
+
+    left: int = 0
+    """Number of slots that it leaves to the others."""
+    from_s: float = 0.0
+    """From when on it may use the rest."""
+    every_s: float = 0.0
+    """Shortest time between two requests, in seconds; 0 unless there are more processes than slots."""
+
+
+WHOLE = Share()
+"""The whole limit."""
+
+
+@attrs.frozen
 class GroupState:
     """The state of one group at one moment."""
 
@@ -77,6 +93,8 @@ class GroupState:
     """Number of requests of each class that wait in other processes, in the order of `Priority`."""
     is_learned: bool = False
     """Whether the server has told limit and window; else they are assumed."""
+    left: int = 0
+    """Number of slots that this process leaves to others that it cannot hear."""
 
 
 @attrs.frozen
@@ -89,3 +107,11 @@ class Sharing:
     """Why the server cannot be reached now, in one line; empty if it can."""
     peers: tuple[str, ...]
     """All clients, this one included, as host:pid; in an outage those that were seen last."""
+    outage_s: float = 0.0
+    """For how many seconds the server could not be reached; 0 if it can."""
+    part: float = 1.0
+    """The part of each limit that this process uses now, from 0 to 1; 1 without an outage."""
+    awaited: tuple[str, ...] = ()
+    """The clients, as host:pid, that must be heard before anybody sends: the server lost their changes."""
+    waits_s: float = 0.0
+    """For how many seconds, at most, this process still sends nothing because of an outage."""
