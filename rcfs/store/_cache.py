@@ -1,8 +1,8 @@
 """The content cache: the bytes of attachments on the disk, checked when they are read, and capped.
 
-Concurrency: any thread may call any method. A write takes a lock of this process and then SQLite's lock,
-which all processes share. It makes room, writes the file and commits its row within SQLite's lock, so the cap
-holds between any two system calls. Reads take no lock.
+Concurrency: any thread may call any method, except `lacks` and `use`, which are for one. A write takes a lock
+of this process and then SQLite's lock, which all processes share. It makes room, writes the file and commits
+its row within SQLite's lock, so the cap holds between any two system calls. Reads take no lock.
 
 Failures: once it is open, the cache never raises because of the disk or the database. If it cannot read a
 value, the value counts as missing; if it cannot write one, it does not keep it. Each reason is reported once.
@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Literal
 
 from rcfs.errors import StoreError
+from rcfs.filenames import CacheFiles
 from rcfs.model import CHUNK_BYTES, DEFAULT_CACHE_BYTES, ContentKey
 from rcfs.private import reason_of
 from rcfs.store._cache_database import Timeout
@@ -29,10 +30,12 @@ from rcfs.store._content import (
     forget_damaged,
     load_content,
     presence,
+    values_of,
     verify_content,
 )
+from rcfs.store._glance import Glance
 from rcfs.store._incoming import Incoming
-from rcfs.store._keys import INFO_INDEX, value_key
+from rcfs.store._keys import value_key
 from rcfs.store._mended import MendedTable
 from rcfs.store._pins import PinFile
 from rcfs.store._room import Room, used_bytes
@@ -44,6 +47,9 @@ from rcfs.store._value import (
     UncheckedChunk,
     open_value,
 )
+
+_MOST_WAITING_USES = 50
+"""Uses that wait to be written, at most: `touch` writes them all, and so does the end of the process."""
 
 
 class ContentCache:
@@ -66,6 +72,7 @@ class ContentCache:
         self._room = Room(directory, size_limit_bytes, free_floor_bytes, self._pins_now, self._tell)
         self.claims = Claims.open(directory)
         """The contents that this process and others are fetching."""
+        self._glance = Glance(CacheFiles(directory).database)
         self._count_lock = threading.Lock()
         self._told: set[str] = set()
         self._hits = 0
@@ -132,6 +139,27 @@ class ContentCache:
             self._table.attempt(lambda table: table.touch_content(str(key)), None)
         return stored
 
+    def lacks(self, key: ContentKey) -> bool:
+        """Whether `load` would certainly find nothing, which counts as a miss; for the event loop.
+
+        It waits for no lock, and takes 15 µs; `load` in a thread takes 0.3 ms (measured 2026-11).
+        """
+        if self._table.present.read_only or self._glance.has(str(key)) is not False:
+            return False
+        with self._count_lock:
+            self._misses += 1
+        return True
+
+    def use(self, key: ContentKey) -> bool | None:
+        """As `touch`, for the event loop; None if only `touch` can tell. Such uses are written later."""
+        table = self._table.present
+        if table.read_only or table.waiting_uses >= _MOST_WAITING_USES:
+            return None
+        has = self._glance.has(str(key))
+        if has:
+            table.note_use(str(key))
+        return has
+
     def touch(self, key: ContentKey) -> bool:
         """Whether some of a content is there, which counts as a use; False if the database fails."""
         return self._table.attempt(lambda table: table.touch_content(str(key)), otherwise=False)
@@ -168,8 +196,7 @@ class ContentCache:
         """
         if index < 0 or not 0 < len(data) <= CHUNK_BYTES:
             raise ValueError(f"chunk {index} with {len(data)} bytes is out of bounds")
-        payloads = {index: data} if info is None else {index: data, INFO_INDEX: info.to_bytes()}
-        paths = self._store(key, payloads)
+        paths = self._store(key, {index: data}, info)
         if not paths:
             return None
         try:
@@ -182,7 +209,7 @@ class ContentCache:
 
     def put_info(self, key: ContentKey, info: ContentInfo) -> bool:
         """Store `info` in place of the present one; whether that succeeded."""
-        return bool(self._store(key, {INFO_INDEX: info.to_bytes()}))
+        return bool(self._store(key, {}, info))
 
     def incoming(self) -> Incoming:
         """Puts whole contents into this cache."""
@@ -191,6 +218,11 @@ class ContentCache:
     def admits(self, size_bytes: int) -> bool:
         """Whether a content of this size fits under the cap; if not, that is reported once."""
         return self._room.admits(size_bytes)
+
+    @property
+    def evictions(self) -> int:
+        """The number of contents that this process has evicted to make room; it only grows."""
+        return self._room.evictions
 
     def spill(self) -> Spill:
         """A file on the cache's disk, but outside of the cache, for a content that the cache cannot keep.
@@ -351,26 +383,36 @@ class ContentCache:
     def close(self) -> None:
         """Close the cache; open chunks stay readable."""
         self.claims.close()
+        self._glance.close()
+        if self._table.present.waiting_uses:
+            self._table.attempt(lambda table: table.write_uses_now(), None)
         self._table.close()
 
-    def _store(self, key: ContentKey, payloads: Mapping[int, bytes | bytearray]) -> Sequence[Path]:
-        """Store `payloads`, by index of chunk or info; their value files, or none if storing failed."""
+    def _store(
+        self, key: ContentKey, chunks: Mapping[int, bytes | bytearray], info: ContentInfo | None
+    ) -> Sequence[Path]:
+        """Store `chunks`, by index, and `info`; their value files, or none if storing failed."""
         with self._table.lock:
             if not self._table.is_writable:
                 return ()
-            return self._table.attempt(lambda table: self._store_in(table, key, payloads), ())
+            return self._table.attempt(lambda table: self._store_in(table, key, chunks, info), ())
 
     def _store_in(
-        self, table: ChunkTable, key: ContentKey, payloads: Mapping[int, bytes | bytearray]
+        self,
+        table: ChunkTable,
+        key: ContentKey,
+        chunks: Mapping[int, bytes | bytearray],
+        info: ContentInfo | None,
     ) -> Sequence[Path]:
         table.disk.uncommitted.clear()
-        values = [(value_key(str(key), index), payload) for index, payload in payloads.items()]
+        table.shorten_log()
         try:
             with table.transact():
-                if not self._room.make(table, key, payloads):
+                values = values_of(table, key, chunks, info)
+                if not self._room.make(table, key, values):
                     return ()
                 try:
-                    replaced = table.write(values)
+                    replaced = table.write(list(values.values()))
                 except FileNotFoundError:
                     raise  # The whole directory is gone: `MendedTable` can mend that.
                 except OSError as exc:

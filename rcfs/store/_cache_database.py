@@ -24,7 +24,7 @@ from types import MappingProxyType
 import diskcache
 
 from rcfs.filenames import CacheFiles
-from rcfs.store._database import Format, connect
+from rcfs.store._database import SQLITE_SIDE_FILES, Format, connect
 from rcfs.store._disk import BytesDisk
 from rcfs.store._pool import ConnectionPool
 from rcfs.store._seats import share_of_descriptors
@@ -49,6 +49,11 @@ _LOG_PAGES = 64
 """Pages of the write-ahead log before it is folded into the database. SQLite's 1000 would let it grow to
 4 MB, which the cap would have to leave free; unsynced, folding often costs next to nothing."""
 _PAGE_BYTES = 4096
+_LOG_BYTES = 2 * _LOG_PAGES * _PAGE_BYTES
+"""Size of the log from which on a write shortens it: folding alone does not while others always read, and
+the cap must leave the log free."""
+_FOLD_WAIT_S = 0.05
+"""Longest wait for those who read, in seconds; a read takes less than 1 ms."""
 _CACHE_PAGES = 512
 """Pages that each connection keeps in memory: 2 MiB, SQLite's own default. diskcache's is 32 MiB."""
 _PRAGMAS: Mapping[str, int] = MappingProxyType(
@@ -107,6 +112,7 @@ class CacheDatabase(diskcache.Cache):  # type: ignore[misc]  # diskcache has no 
             **{f"sqlite_{pragma}": value for pragma, value in _PRAGMAS.items()},
         )
         self.scratch = scratch
+        self._log_bound_bytes = _LOG_BYTES
 
     @contextlib.contextmanager
     def session(self) -> Iterator[None]:
@@ -126,6 +132,26 @@ class CacheDatabase(diskcache.Cache):  # type: ignore[misc]  # diskcache has no 
                 yield
             finally:
                 self._local.con = None
+
+    def shorten_log(self) -> None:
+        """Fold the log into the database and empty it, if it is too long; not within a transaction.
+
+        If a reader does not end in time, such as a process that was stopped, the next try comes when the log
+        has doubled.
+        """
+        log = Path(f"{CacheFiles(Path(self.directory)).database}{SQLITE_SIDE_FILES[0]}")
+        try:
+            size_bytes = log.stat().st_size
+        except FileNotFoundError:
+            return
+        if size_bytes <= self._log_bound_bytes:
+            return
+        self._sql(f"PRAGMA busy_timeout = {_FOLD_WAIT_S * 1000:.0f}")
+        try:
+            is_blocked, _pages, _folded = self._sql("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        finally:
+            self._sql(f"PRAGMA busy_timeout = {self.timeout * 1000:.0f}")
+        self._log_bound_bytes = 2 * size_bytes if is_blocked else _LOG_BYTES
 
     @property
     def _con(self) -> sqlite3.Connection:

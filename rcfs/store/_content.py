@@ -2,14 +2,15 @@
 
 import json
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import Literal
 
 import attrs
 
 from rcfs.model import CHUNK_BYTES, ContentKey
-from rcfs.store._keys import INFO_INDEX, parse_value_key, value_key
-from rcfs.store._table import ChunkTable, Entry
-from rcfs.store._value import Chunk, DamagedValueError, UncheckedChunk
+from rcfs.store._keys import INFO_INDEX, parse_value_key, value_key, with_info
+from rcfs.store._table import ChunkTable, Entry, Value
+from rcfs.store._value import MOST_KEY_BYTES, Chunk, DamagedValueError, UncheckedChunk
 
 CHECKED_AT_ONCE = 4
 """Chunks of a content that are checked when it is loaded. It takes about 1.5 ms per chunk (measured 2026-11),
@@ -34,13 +35,13 @@ class ContentInfo:
         """Number of chunks of the whole content; 0 for an empty content."""
         return -(-self.size_bytes // CHUNK_BYTES)
 
-    def to_bytes(self) -> bytes:
-        """The info as JSON; `from_bytes` is the inverse."""
-        return json.dumps(attrs.asdict(self), sort_keys=True).encode()
+    def to_json(self) -> str:
+        """The info as JSON; `from_json` is the inverse."""
+        return json.dumps({"content_type": self.content_type, "size_bytes": self.size_bytes})
 
     @classmethod
-    def from_bytes(cls, data: bytes) -> "ContentInfo":
-        """The info from the JSON of `to_bytes`.
+    def from_json(cls, data: str | bytes) -> "ContentInfo":
+        """The info from the JSON of `to_json`.
 
         Raises:
             ValueError, TypeError: `data` is not such JSON.
@@ -94,21 +95,38 @@ def held_indices(table: ChunkTable, key: ContentKey) -> set[int]:
 
 
 def read_info(table: ChunkTable, key: ContentKey) -> ContentInfo | None:
-    """The info of a content; None if it is missing or damaged."""
+    """The info of a content; None if it is missing or damaged. One with a chunk is not checked."""
     name = value_key(str(key), INFO_INDEX)
     entry = table.entry(name)
-    if entry is None:
-        return None
     try:
-        return _to_info(_open_entry(table, entry, name).check())
-    except (OSError, DamagedValueError):
+        if entry is not None:
+            return _to_info(_open_entry(table, entry, name).check())
+        info = read_info_of_chunk(table, key)
+        return ContentInfo.from_json(info) if info else None
+    except (OSError, DamagedValueError, ValueError, TypeError):
         return None
+
+
+def read_info_of_chunk(table: ChunkTable, key: ContentKey) -> str:
+    """The info, as JSON, in the file of the first chunk; empty without one. It is not checked.
+
+    Raises:
+        OSError: The file cannot be opened.
+        DamagedValueError: Its header is not as it was written, or belongs to another key.
+    """
+    name = value_key(str(key), 0)
+    entry = table.entry(name)
+    if entry is None:
+        return ""
+    chunk = _open_entry(table, entry, name)
+    chunk.close()
+    return chunk.info
 
 
 def presence(table: ChunkTable, key: ContentKey) -> Literal["yes", "partial", "no"]:
     """How much of a content has rows; see `ContentCache.contains`."""
     held = held_indices(table, key)
-    info = read_info(table, key) if INFO_INDEX in held else None
+    info = read_info(table, key) if held else None
     if info is not None and held.issuperset(range(info.chunk_count)):
         return "yes"
     return "partial" if held - {INFO_INDEX} else "no"
@@ -149,6 +167,10 @@ def load_content(table: ChunkTable, key: ContentKey) -> tuple[StoredContent, int
         StoredContent(info, {}, found).close()
         stored, more = load_content(table, key)
         return stored, len(lost) + len(damaged) + more
+    has_inner_info = info is None and 0 in found and bool(found[0].info)
+    if has_inner_info:
+        with suppress(ValueError, TypeError):
+            info = ContentInfo.from_json(found[0].info)
     last = max(found, default=0)
     at_once = len(found) <= CHECKED_AT_ONCE
     for index, entry in opened.items():
@@ -162,6 +184,8 @@ def load_content(table: ChunkTable, key: ContentKey) -> tuple[StoredContent, int
                 damaged.append(entry)
     for entry in damaged:
         table.forget(entry)
+    if has_inner_info and 0 not in chunks:
+        info = None
     return StoredContent(info, chunks, found), len(damaged)
 
 
@@ -189,6 +213,29 @@ def forget_damaged(table: ChunkTable, name: str, filename: str) -> None:
     entry = table.entry(name)
     if entry is not None and entry.filename == filename:
         table.forget(entry)
+
+
+def values_of(
+    table: ChunkTable, key: ContentKey, chunks: Mapping[int, bytes | bytearray], info: ContentInfo | None
+) -> Mapping[int, Value]:
+    """The values that store `chunks`, by index, and `info`, each with its key; within a transaction.
+
+    The info of a content that has one chunk is stored with that: a file costs more than all else of a small
+    content, 0.17 ms of CPU time and a block of 4 KiB (measured 2026-11).
+    """
+    values: dict[int, Value] = {index: (value_key(str(key), index), data) for index, data in chunks.items()}
+    text = "" if info is None else info.to_json()
+    if 0 in chunks and info is None:
+        with suppress(OSError, DamagedValueError):
+            text = read_info_of_chunk(table, key)  # The file that has it is about to be replaced.
+    elif info is not None and info.chunk_count == 1 and 0 in chunks and len(chunks[0]) == info.size_bytes:
+        whole = with_info(values[0][0], text)
+        # An info of its own would win.
+        if len(whole.encode()) <= MOST_KEY_BYTES and table.entry(value_key(str(key), INFO_INDEX)) is None:
+            return {0: (whole, chunks[0])}
+    if text:
+        values[INFO_INDEX] = value_key(str(key), INFO_INDEX), text.encode()
+    return values
 
 
 def _indexed(entries: Iterable[Entry], key: ContentKey) -> list[tuple[int | None, Entry]]:
@@ -220,7 +267,7 @@ def _open_entry(table: ChunkTable, entry: Entry, name: str) -> UncheckedChunk:
 def _to_info(chunk: Chunk) -> ContentInfo:
     """The info in a value, which is then closed."""
     try:
-        return ContentInfo.from_bytes(chunk.pread(0, chunk.length_bytes))
+        return ContentInfo.from_json(chunk.pread(0, chunk.length_bytes))
     except (ValueError, TypeError) as exc:
         raise DamagedValueError(str(exc)) from exc
     finally:

@@ -2,7 +2,9 @@
 
 import itertools
 import sqlite3
+import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import TypeVar
@@ -11,7 +13,7 @@ import attrs
 
 from rcfs.private import make_private_directory, make_private_file, reason_of
 from rcfs.store._checksum import register
-from rcfs.store._sqlite import find_fault, is_damage, transaction
+from rcfs.store._sqlite import find_fault, is_busy, is_damage, transaction
 
 T = TypeVar("T")
 
@@ -20,6 +22,8 @@ SQLITE_SIDE_FILES = ("-wal", "-shm")
 
 LOCK_WAIT_S = 5.0
 """Time that a write waits for another process, in seconds; a process holds the lock for milliseconds."""
+_AGAIN_S = 0.005
+"""Time between two attempts to open a database, in seconds."""
 READ_WAIT_S = 0.05
 """Time that a question waits for a lock, in seconds: only the recovery after a crash takes one."""
 WRITE_AHEAD: Mapping[str, object] = MappingProxyType({"journal_mode": "WAL", "synchronous": "NORMAL"})
@@ -77,23 +81,41 @@ def open_database(
     """
     make_private_directory(path.absolute().parent)
     make_private_file(path)
-    fault = fault or find_fault(
+    look = partial(
+        find_fault,
         path,
         application_id=form.application_id,
         version=form.version,
         timeout_s=wait_s,
         thorough=thorough,
     )
+    fault = fault or _unlocked(look, wait_s)
     if fault is None:
         try:
-            return connect(), None
+            return _unlocked(connect, wait_s), None
         except (sqlite3.Error, UnicodeDecodeError) as exc:
             if not is_damage(exc):
                 raise
             fault = reason_of(exc)
     aside = move_database_aside(path)
     make_private_file(path)
-    return connect(), Damage(fault, aside)
+    return _unlocked(connect, wait_s), Damage(fault, aside)
+
+
+def _unlocked(work: Callable[[], T], wait_s: float) -> T:
+    """The result of `work`, which is repeated while it is refused because of a lock, for `wait_s` seconds.
+
+    SQLite itself does not wait while another process gives a new database its write-ahead log, so that of
+    several processes that start together some would fail.
+    """
+    deadline_s = time.monotonic() + wait_s
+    while True:
+        try:
+            return work()
+        except sqlite3.Error as exc:
+            if not is_busy(exc) or time.monotonic() > deadline_s:
+                raise
+        time.sleep(_AGAIN_S)
 
 
 def move_database_aside(path: Path) -> Path:

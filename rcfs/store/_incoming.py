@@ -23,16 +23,13 @@ from rcfs.store._content import ContentInfo
 from rcfs.store._keys import INFO_INDEX, value_key
 from rcfs.store._mended import MendedTable
 from rcfs.store._room import Room, file_bytes
-from rcfs.store._table import ChunkTable
+from rcfs.store._table import ChunkTable, Value
 from rcfs.store._value import Chunk, DamagedValueError
 
 _MOST_VALUES: Final = 256
 """Files that one transaction writes at most: it then holds the lock for some 20 ms."""
 _MOST_BYTES: Final = 8 << 20
 """Bytes that one transaction writes at most, besides its first content: some 20 ms, too."""
-
-Value = tuple[str, bytes | bytearray]
-"""The key of a value in the cache, and its payload."""
 
 
 @attrs.frozen
@@ -63,7 +60,7 @@ class WholeContent:
             for index in range(info.chunk_count):
                 start = index * CHUNK_BYTES
                 yield value_key(name, index), bytes(view[start : start + CHUNK_BYTES])
-        yield value_key(name, INFO_INDEX), info.to_bytes()
+        yield value_key(name, INFO_INDEX), info.to_json().encode()
 
 
 @attrs.frozen

@@ -213,6 +213,8 @@ def open_ledger(
     plans: Mapping[UsageGroup, Plan],
     warn: Callable[[str], None],
     machine: Machine,
+    *,
+    patience_s: float = 0.0,
 ) -> Ledger:
     """The ledger of `credential` in the SQLite database `path`, created with its directory (0600, 0700).
 
@@ -226,9 +228,10 @@ def open_ledger(
         plans: The plan of each group until a response tells another.
         warn: Gets a line for each problem.
         machine: The machine it runs on.
+        patience_s: See `Ledger`.
     """
     try:
-        return Ledger(SqliteHome.open(path, credential, plans, warn, machine), warn)
+        return Ledger(SqliteHome.open(path, credential, plans, warn, machine), warn, patience_s=patience_s)
     except StoreError as exc:
         warn(f"{exc}; this process counts its requests alone, so run no other with the same login")
         return Ledger(MemoryHome(plans))

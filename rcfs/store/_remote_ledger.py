@@ -10,22 +10,23 @@ Times of the event loop are those of the machine's boot clock; `ServerClock` mak
 """
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, Final
 
 import attrs
 
 from rcfs.errors import SharedLedgerError
 from rcfs.model import Plan, RateHeaders, UsageGroup
-from rcfs.quota import Book, Forecast, GroupState, Ledger, Sharing, Slot, Waiting, forecast
+from rcfs.quota import WHOLE, Book, Forecast, GroupState, Ledger, Share, Sharing, Slot, Waiting, forecast
 from rcfs.store._machine import Machine
+from rcfs.store._server_connection import ServerConnection
 from rcfs.store._server_home import POLL_S, ServerHome, peer_names
 
 _BEAT_S: Final = 5.0
 """Longest time between two commands, in seconds: each renews the lease, and brings the book."""
 
-_APART_BEAT_S: Final = 1.0
-"""The same while the server cannot be reached."""
+_AGAIN_S: Final = 0.3
+"""Pause before the next try to listen for messages, and after an unexpected error, in seconds."""
 
 _STALE_S: Final = 5.0
 """Age at which an unused slot is given back, in seconds: the process was stopped, and the lease of
@@ -46,6 +47,16 @@ class _View:
     """The book, dumped."""
     owners: tuple[str, ...]
     outage: str
+    since_s: float
+    """Local time at which the outage began."""
+    part: float
+    """See `Sharing`."""
+    shares: Mapping[UsageGroup, Share]
+    """See `Ledger.shares`."""
+    awaited: Collection[str]
+    """See `Ledger.awaited`."""
+    silenced_until_s: float
+    """The book's time; see `Ledger.silenced_until_s`."""
 
 
 @attrs.define(eq=False)
@@ -64,6 +75,7 @@ class RemoteLedger:
 
     Args:
         home: The home on the server.
+        connection: The connection of `home`, for messages.
         plans: The plan of each group until a response tells another.
         machine: The machine, whose boot clock gives the times of all calls.
         warn: Is called with one line when the server cannot be reached, from any thread.
@@ -72,11 +84,13 @@ class RemoteLedger:
     def __init__(
         self,
         home: ServerHome,
+        connection: ServerConnection,
         plans: Mapping[UsageGroup, Plan],
         machine: Machine,
         warn: Callable[[str], None],
     ) -> None:
         self._home = home
+        self._connection = connection
         self._plans = plans
         self._machine = machine
         self._warn = warn
@@ -90,6 +104,7 @@ class RemoteLedger:
         self._is_closing = self._is_closed = False
         self._beat_s = 0.0
         """Local time of the next look at the server."""
+        self._outage_since_s = 0.0
         self._view = self._look()
         self._copy: tuple[_View, Book] | None = None
         self._threads = [
@@ -106,7 +121,16 @@ class RemoteLedger:
     def sharing(self) -> Sharing:
         """See `SlotLedger.sharing`."""
         view = self._view
-        return Sharing(str(self._home.address), view.outage, peer_names(view.owners))
+        now_s = self._machine.clock_s()
+        return Sharing(
+            str(self._connection.address),
+            view.outage,
+            peer_names(view.owners),
+            outage_s=max(0.0, now_s - view.since_s) if view.outage else 0.0,
+            part=view.part,
+            awaited=peer_names(view.awaited),
+            waits_s=max(0.0, view.silenced_until_s - self._home.clock.earliest_s(now_s)),
+        )
 
     def plan(self, group: UsageGroup) -> Plan:
         """See `Ledger.plan`."""
@@ -180,13 +204,14 @@ class RemoteLedger:
         """See `Ledger.states`."""
         book, at_s = self._book(), self._home.clock.earliest_s(now)
         book.bound(at_s)
-        return book.states(self._home.owner, at_s)
+        return book.states(self._home.owner, at_s, self._view.shares)
 
     def forecast(self, group: UsageGroup, waiting: Waiting, now: float) -> Forecast:
         """See `Ledger.forecast`."""
         at_s = self._home.clock.earliest_s(now)
         there = Waiting(waiting.counts, waiting.since_s + at_s - now)
-        return forecast(self._book(), self._home.owner, group, there, at_s).moved(now - at_s)
+        share = self._view.shares.get(group, WHOLE)
+        return forecast(self._book(), self._home.owner, group, there, at_s, share).moved(now - at_s)
 
     def close(self, now: float) -> None:  # noqa: ARG002 - the thread has the book's time
         """See `Ledger.close`; waits three seconds at most."""
@@ -216,7 +241,19 @@ class RemoteLedger:
     def _look(self) -> _View:
         book = self._ledger.book
         owners = tuple(sorted({*book.owners, self._home.owner}))
-        return _View(book.dump(), owners, self._ledger.outage)
+        ledger, now_s = self._ledger, self._home.now_s()
+        if not ledger.outage:
+            self._outage_since_s = self._machine.clock_s()
+        return _View(
+            book.dump(),
+            owners,
+            ledger.outage,
+            self._outage_since_s,
+            ledger.part,
+            ledger.shares(now_s),
+            ledger.awaited(now_s),
+            ledger.silenced_until_s(now_s),
+        )
 
     def _work(self) -> None:
         while not self._is_closed:
@@ -228,7 +265,7 @@ class RemoteLedger:
             except Exception as exc:  # noqa: BLE001 - without this thread every request would wait forever
                 self._warn(f"the quota ledger had an unexpected error ({type(exc).__name__}: {exc})")
                 with self._state:
-                    self._state.wait_for(lambda: self._is_closing, _APART_BEAT_S)
+                    self._state.wait_for(lambda: self._is_closing, _AGAIN_S)
                     self._is_closed = self._is_closing
 
     def _turn(self) -> None:
@@ -245,7 +282,8 @@ class RemoteLedger:
             return
         if is_outdated or now_s >= self._beat_s:
             self._ledger.refresh(self._home.now_s())
-            self._beat_s = self._machine.clock_s() + (_APART_BEAT_S if self._ledger.outage else _BEAT_S)
+            beat_s = self._machine.clock_s() + _BEAT_S
+            self._beat_s = min(beat_s, self._home.retry_s) if self._ledger.outage else beat_s
             self._hasten()
         if self._ask():
             self._changed()
@@ -305,13 +343,13 @@ class RemoteLedger:
     def _listen(self) -> None:
         while not self._is_closing:
             try:
-                has_changed = self._home.connection.wait_for_change(self._home.owner, _MESSAGE_S)
+                has_changed = self._connection.wait_for_change(self._home.owner, _MESSAGE_S)
             except SharedLedgerError:
                 has_changed = True  # The other thread finds out what it is.
                 with self._state:
-                    self._state.wait_for(lambda: self._is_closing, _APART_BEAT_S)
+                    self._state.wait_for(lambda: self._is_closing, _AGAIN_S)
             if has_changed:
                 with self._state:
                     self._is_outdated = True
                     self._state.notify_all()
-        self._home.connection.end_waiting()
+        self._connection.end_waiting()

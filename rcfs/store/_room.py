@@ -6,7 +6,7 @@ from collections.abc import Set as AbstractSet
 from pathlib import Path
 
 from rcfs.model import CHUNK_BYTES, ContentKey
-from rcfs.store._table import ChunkTable
+from rcfs.store._table import ChunkTable, Value
 from rcfs.store._value import HEADER_BYTES, allocated_bytes
 
 _FREE_FLOOR_BYTES = 1 << 30
@@ -36,6 +36,8 @@ class Room:
             )
         self.limit_bytes = limit_bytes
         """The cap of all files in the directory."""
+        self.evictions = 0
+        """Contents that this process has evicted to make room."""
         self._directory = directory
         self._floor_bytes = free_floor_bytes
         self._read_pins = read_pins
@@ -48,23 +50,30 @@ class Room:
         self._tell_too_large()
         return False
 
-    def make(self, table: ChunkTable, key: ContentKey, payloads: Mapping[int, bytes | bytearray]) -> bool:
-        """Evict whole other contents until `payloads` of `key` fit; whether they fit now."""
-        needed_bytes = file_bytes(payloads.values())
-        before_bytes = max(0, *payloads) * allocated_bytes(HEADER_BYTES + CHUNK_BYTES)
-        if before_bytes + needed_bytes > self._room_bytes(table):
+    def make(self, table: ChunkTable, key: ContentKey, values: Mapping[int, Value]) -> bool:
+        """Evict whole other contents until `values` of `key`, by index, fit; whether they fit now."""
+        needed_bytes = file_bytes(payload for _name, payload in values.values())
+        before_bytes = max(0, *values) * allocated_bytes(HEADER_BYTES + CHUNK_BYTES)
+        overhead_bytes = table.overhead_bytes()
+        if before_bytes + needed_bytes > self._room_bytes(overhead_bytes):
             # It can never be cached whole, so no other content is evicted for it, and its beginning is
             # removed.
             table.discard_content(str(key))
             self._tell_too_large()
             return False
-        return self.make_for(table, {str(key)}, needed_bytes)
+        return self._make_for(table, {str(key)}, needed_bytes, overhead_bytes)
 
     def make_for(self, table: ChunkTable, contents: AbstractSet[str], needed_bytes: int) -> bool:
         """Evict whole contents other than `contents` until `needed_bytes` fit; whether they fit now."""
-        if needed_bytes > self._room_bytes(table):
+        return self._make_for(table, contents, needed_bytes, table.overhead_bytes())
+
+    def _make_for(
+        self, table: ChunkTable, contents: AbstractSet[str], needed_bytes: int, overhead_bytes: int
+    ) -> bool:
+        """As `make_for`; `overhead_bytes` is that of the table now."""
+        if needed_bytes > self._room_bytes(overhead_bytes):
             return False
-        missing = self._missing_bytes(used_bytes(table), needed_bytes)
+        missing = self._missing_bytes(table.value_bytes() + overhead_bytes, needed_bytes)
         if missing <= 0:
             return True
         table.write_uses()
@@ -74,6 +83,7 @@ class Room:
             if coldest is None:
                 break
             missing -= table.discard_content(*coldest)
+            self.evictions += 1
         # Checked again, because the space of a file that is open becomes free only when it is closed.
         if self._missing_bytes(used_bytes(table), needed_bytes) > 0:
             unpin = ", or unpin contents" if pins else ""
@@ -84,9 +94,9 @@ class Room:
             return False
         return True
 
-    def _room_bytes(self, table: ChunkTable) -> int:
+    def _room_bytes(self, overhead_bytes: int) -> int:
         """Bytes that all value files together may take."""
-        return self.limit_bytes - table.overhead_bytes() - _GROWTH_BYTES
+        return self.limit_bytes - overhead_bytes - _GROWTH_BYTES
 
     def _missing_bytes(self, used_bytes: int, needed_bytes: int) -> int:
         """Bytes to evict before `needed_bytes` fit beside `used_bytes`; 0 or less if they fit now."""

@@ -1,67 +1,69 @@
-"""The connection to the Redis or Valkey server that keeps shared ledgers: two scripts, and clear errors.
+"""The connection to the Redis or Valkey server that keeps shared ledgers: two scripts, and messages.
 
-The only module that knows redis-py, which it imports when a connection is made. Each command has a deadline.
-A script runs on one key slot (the braces in the names of the keys), so a cluster is fine, if the address
-names the node that has the slot.
+Each command has a deadline. A script runs on one key slot (the braces in the names of the keys), so the
+server may be a cluster; see `ServerClient`.
 """
 
-from collections.abc import Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any
 
 import attrs
 
-from rcfs.errors import ConfigError, LedgerRefusedError, SharedLedgerError
 from rcfs.model import LedgerAddress
-
-if TYPE_CHECKING:
-    import redis
-
-COMMAND_WITHIN_S: Final = 1.0
-"""Longest wait for an answer, in seconds: a server on another continent answers in a third of that."""
-_REFUSES: Final = "refuses the login; check the user in [quota] ledger, and its password"
-_FORBIDS: Final = (
-    "does not permit what rcfs needs; give the user the rights ~{rcfs:* &{rcfs:* +@all -@dangerous +info"
-)
+from rcfs.store._server_client import ServerClient, client_of
+from rcfs.store._server_errors import translated
 
 _READ = """
+local time = redis.call('TIME')
 local function read(known_generation, known_version)
-    local time = redis.call('TIME')
     local held = redis.call('HMGET', KEYS[1], 'generation', 'version', 'shift')
     local book = false
     if held[1] and (held[1] ~= known_generation or held[2] ~= known_version) then
         book = redis.call('HGET', KEYS[1], 'book')
     end
     local leases = redis.call('ZRANGE', KEYS[2], 0, -1, 'WITHSCORES')
-    return {time[1], time[2], held[1], held[2], held[3], book, leases}
+    local ok, info = pcall(redis.call, 'INFO', 'server')
+    local run = ok and string.match(info, 'run_id:(%w+)') or ''
+    return {time[1], time[2], held[1], held[2], held[3], book, leases, run}
 end
-local time = redis.call('TIME')
 local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
 if ARGV[2] == '0' then
     redis.call('ZREM', KEYS[2], ARGV[1])
 else
-    redis.call('ZADD', KEYS[2], string.format('%.0f', now_ms + ARGV[2]), ARGV[1])
+    redis.call('ZADD', KEYS[2], string.format('%.0f', math.min(ARGV[2], now_ms + ARGV[3])), ARGV[1])
 end
 """
-"""Renews or ends a client's lease (arguments 1 and 2: its name, and milliseconds), and reads the book."""
+"""Renews or ends a client's lease (arguments 1 to 3: its name, the end on the server's clock in milliseconds,
+and the most from now), and reads the book. The end is absolute: the server may execute a command later than
+the client gave up waiting for it, and that must not renew the lease."""
 
-_LOAD = _READ + "return read(ARGV[3], ARGV[4])"
-"""Arguments 3 and 4: generation and version that the client knows."""
+_LOAD = _READ + "return read(ARGV[4], ARGV[5])"
+"""Arguments 4 and 5: generation and version that the client knows."""
 
 _STORE = (
     _READ
     + """
 local held = redis.call('HMGET', KEYS[1], 'generation', 'version')
-if (held[1] or '') ~= ARGV[3] or (held[2] or '0') ~= ARGV[4] then
+if (held[1] or '') ~= ARGV[4] or (held[2] or '0') ~= ARGV[5] then
     return read('', '')
 end
-redis.call('HSET', KEYS[1], 'generation', ARGV[5], 'version', ARGV[6], 'shift', ARGV[7], 'book', ARGV[8])
+redis.call('HSET', KEYS[1], 'generation', ARGV[6], 'version', ARGV[7], 'shift', ARGV[8], 'book', ARGV[9])
 redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', string.format('%.0f', now_ms - 3600000))
 redis.call('PUBLISH', KEYS[1], ARGV[1])
 return {time[1], time[2]}
 """
 )
-"""Arguments 3 and 4 as in `_LOAD`, 5 to 8 the new values; a shorter answer means that they are stored."""
+"""Arguments 4 and 5 as in `_LOAD`, 6 to 9 the new values; a shorter answer means that they are stored."""
+
+
+@attrs.frozen
+class Lease:
+    """How long a client promises to be heard."""
+
+    until_s: float
+    """On the server's clock, which the client knows within bounds."""
+    most_s: float
+    """Longest time from the server's own time, in seconds."""
 
 
 @attrs.frozen
@@ -82,6 +84,8 @@ class Held:
     """The book; None without one, or if the client knows it."""
     leases_s: dict[str, float] = attrs.field(factory=dict)
     """When the lease of each client ends, on the server's clock."""
+    run: str = ""
+    """Names the process of the server; empty if the user may not know it."""
 
 
 class ServerConnection:
@@ -93,30 +97,30 @@ class ServerConnection:
         name: The name of the ledger: a digest that reveals nothing.
 
     Raises:
-        ConfigError: redis-py is not installed.
+        ConfigError: See `ServerClient`.
     """
 
     def __init__(self, address: LedgerAddress, password: str | None, name: str) -> None:
         self.address = address
         self._keys = (f"{{rcfs:{name}}}:book", f"{{rcfs:{name}}}:leases")
-        self._redis = client_of(address, password)
+        self._client = ServerClient(address, password)
         self._messages = client_of(address, password)
         self._subscription: Any = None
-        self._load = self._redis.register_script(_LOAD)
-        self._store = self._redis.register_script(_STORE)
+        self._load = self._client.redis.register_script(_LOAD)
+        self._store = self._client.redis.register_script(_STORE)
 
-    def load(self, owner: str, lease_s: float, generation: str, version: int) -> Held:
-        """The book, unless the client knows it; this renews the client's lease.
+    def load(self, owner: str, lease: Lease | None, generation: str, version: int) -> Held:
+        """The book, unless the client knows it; this renews the client's lease, or ends it if that is None.
 
         Raises:
             SharedLedgerError: The server cannot be used now.
         """
-        return self._run(self._load, owner, lease_s, generation, version)
+        return self._run(self._load, owner, lease, generation, version)
 
     def store(
         self,
         owner: str,
-        lease_s: float,
+        lease: Lease | None,
         known: tuple[str, int],
         new: tuple[str, int],
         shift_s: float,
@@ -127,24 +131,25 @@ class ServerConnection:
         Raises:
             SharedLedgerError: The server cannot be used now. If the answer got lost, the book may be stored.
         """
-        return self._run(self._store, owner, lease_s, *known, *new, repr(shift_s), book)
+        return self._run(self._store, owner, lease, *known, *new, repr(shift_s), book)
 
     def wait_for_change(self, owner: str, within_s: float) -> bool:
         """Whether another client than `owner` stored the book within `within_s`; for a thread of its own.
+
+        It is also True when the server has begun to send messages: those before that were missed.
 
         Raises:
             SharedLedgerError: The server cannot be used now.
         """
         try:
             if self._subscription is None:
-                self._subscription = self._messages.pubsub(  # type: ignore[no-untyped-call]
-                    ignore_subscribe_messages=True
-                )
+                self._subscription = self._messages.pubsub()  # type: ignore[no-untyped-call]
                 self._subscription.subscribe(self._keys[0])
             message = self._subscription.get_message(timeout=within_s)
         except Exception as exc:
             self._subscription = None
             raise translated(self.address, exc) from exc
+        # The data of the message that confirms the subscription is a number.
         return message is not None and message["data"] != owner.encode()
 
     def info(self) -> dict[str, Any]:
@@ -154,98 +159,28 @@ class ServerConnection:
             SharedLedgerError: The server cannot be used now.
         """
         try:
-            answer: dict[str, Any] = self._redis.info("all")
+            answer: dict[str, Any] = self._client.redis.info("all")
         except Exception as exc:
             raise translated(self.address, exc) from exc
         return answer
 
     def close(self) -> None:
         """Close the connection for scripts."""
-        with suppress(Exception):
-            self._redis.connection_pool.disconnect()
+        self._client.close()
 
     def end_waiting(self) -> None:
         """Close the connection for messages, in the thread that waits for them."""
         with suppress(Exception):
             self._messages.connection_pool.disconnect()
 
-    def _run(self, script: Any, owner: str, lease_s: float, *values: str | float | bytes) -> Held:
-        import redis.exceptions as errors
-
-        arguments = (owner, round(lease_s * 1000), *values)
+    def _run(self, script: Any, owner: str, lease: Lease | None, *values: str | float | bytes) -> Held:
+        times_s = (lease.until_s, lease.most_s) if lease else (0.0, 0.0)
+        arguments = (owner, *(round(each_s * 1000) for each_s in times_s), *values)
+        answer = self._client.run(script, self._keys, arguments)
         try:
-            try:
-                return _held(script(keys=self._keys, args=arguments))
-            except errors.ConnectionError as exc:
-                if isinstance(exc, (errors.AuthenticationError, errors.BusyLoadingError)):
-                    raise
-                # Perhaps only an idle connection has ended; and a script may be repeated.
-                return _held(script(keys=self._keys, args=arguments))
-        except Exception as exc:
+            return _held(answer)
+        except (ValueError, TypeError) as exc:
             raise translated(self.address, exc) from exc
-
-
-def translated(address: LedgerAddress, error: Exception) -> Exception:
-    """The error of rcfs that tells of `error` of redis-py; `error` itself if it is another one."""
-    import redis.exceptions as errors
-
-    node = f"{getattr(error, 'host', '')}:{getattr(error, 'port', '')}"
-    kinds: Sequence[tuple[type[Exception], type[SharedLedgerError], str]] = (
-        (errors.AuthenticationError, LedgerRefusedError, _REFUSES),
-        (errors.AuthenticationWrongNumberOfArgsError, LedgerRefusedError, _REFUSES),
-        (errors.NoPermissionError, LedgerRefusedError, _FORBIDS),
-        (
-            errors.ReadOnlyError,
-            SharedLedgerError,
-            "is a read-only replica; name its primary in [quota] ledger",
-        ),
-        (
-            errors.AskError,
-            SharedLedgerError,
-            f"has no such keys; name the cluster's node {node} in [quota] ledger",
-        ),
-        (errors.OutOfMemoryError, SharedLedgerError, "has no memory left; raise its maxmemory"),
-        (errors.BusyLoadingError, SharedLedgerError, "is still loading its data"),
-        (errors.TimeoutError, SharedLedgerError, f"does not answer within {COMMAND_WITHIN_S:.0f} s"),
-        (errors.ConnectionError, SharedLedgerError, "cannot be reached"),
-        (errors.RedisError, SharedLedgerError, f"fails ({str(error)[:80]})"),
-        (OSError, SharedLedgerError, "cannot be reached"),
-        (ValueError, SharedLedgerError, "answers something else than rcfs asked for"),
-        (TypeError, SharedLedgerError, "answers something else than rcfs asked for"),
-    )
-    for kind, made, words in kinds:
-        if isinstance(error, kind):
-            return made(f"the ledger server {address} {words}")
-    return error
-
-
-def client_of(address: LedgerAddress, password: str | None) -> "redis.Redis":
-    """A connection to the server, made at its first command.
-
-    Raises:
-        ConfigError: redis-py is not installed.
-    """
-    try:
-        import redis
-        from redis.backoff import NoBackoff
-        from redis.retry import Retry
-    except ImportError:
-        raise ConfigError("[quota] ledger needs the package redis; run: pip install 'rcfs[redis]'") from None
-    place: dict[str, Any] = (
-        {"unix_socket_path": address.path}
-        if address.path
-        else {"host": address.host, "port": address.port, "ssl": address.tls}
-    )
-    return redis.Redis(
-        **place,
-        db=address.database,
-        username=address.user or None,
-        password=password,
-        socket_timeout=COMMAND_WITHIN_S,
-        socket_connect_timeout=COMMAND_WITHIN_S,
-        retry=Retry(NoBackoff(), 0),
-        protocol=2,
-    )
 
 
 def _held(answer: Any) -> Held:
@@ -257,7 +192,7 @@ def _held(answer: Any) -> Held:
     server_s = int(answer[0]) + int(answer[1]) / 1e6
     if len(answer) == 2:
         return Held(server_s, is_stored=True)
-    _seconds, _micros, generation, version, shift_s, book, leases = answer
+    _seconds, _micros, generation, version, shift_s, book, leases, run = answer
     names, ends_ms = leases[::2], leases[1::2]
     return Held(
         server_s,
@@ -267,4 +202,5 @@ def _held(answer: Any) -> Held:
         shift_s=float(shift_s or 0.0),
         book=book,
         leases_s={name.decode(): float(end) / 1000 for name, end in zip(names, ends_ms, strict=True)},
+        run=run.decode(),
     )

@@ -2,9 +2,10 @@
 
 import json
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import attrs
 
@@ -71,26 +72,51 @@ class FileMemory(Memory):
 
     _path: Path
     _credential: str
-    _known: int | None = None
+    _owner: str
+    """The name of this process in the book."""
+    _shares: dict[str, int] = attrs.field(init=False)
+    _here: tuple[str, ...] = attrs.field(init=False)
+    """Processes that used this state directory."""
 
-    def parties(self) -> int:
-        """See `Memory.parties`."""
-        if self._known is None:
-            self._known = self._read().get(self._credential, 0)
-        return self._known
+    def __attrs_post_init__(self) -> None:
+        """Read what is remembered."""
+        entry = self._read().get(self._credential, {})
+        try:
+            self._shares = {str(owner): int(divisor) for owner, divisor in entry["shares"].items()}
+            self._here = tuple(map(str, entry["here"]))
+        except (AttributeError, LookupError, TypeError, ValueError):
+            self._shares, self._here = {}, ()
 
-    def remember(self, parties: int) -> None:
+    def shares(self) -> Mapping[str, int]:
+        """See `Memory.shares`."""
+        return self._shares
+
+    def former(self) -> Collection[str]:
+        """See `Memory.former`."""
+        mine = _boot_of(self._owner)
+        return [owner for owner in self._here if _boot_of(owner) != mine]
+
+    def remember(self, shares: Mapping[str, int]) -> None:
         """See `Memory.remember`."""
-        self._known = parties
-        with suppress(OSError, StoreError):
-            replace_private_file(self._path, json.dumps({**self._read(), self._credential: parties}))
+        self._shares = dict(shares)
+        document = self._read()
+        with suppress(OSError, StoreError, AttributeError, TypeError):
+            here = {*document.get(self._credential, {}).get("here", ()), *self._here}
+            self._here = (*sorted(here & {*shares} - {self._owner}), self._owner)
+            entry = {"shares": self._shares, "here": self._here}
+            replace_private_file(self._path, json.dumps({**document, self._credential: entry}))
 
-    def _read(self) -> dict[str, int]:
+    def _read(self) -> dict[str, Any]:
         try:
             values = json.loads(self._path.read_text(encoding="utf-8"))
-            return {str(name): max(1, int(parties)) for name, parties in values.items()}
-        except (OSError, ValueError, TypeError, AttributeError):
+            return values if isinstance(values, dict) else {}
+        except (OSError, ValueError):
             return {}
+
+
+def _boot_of(owner: str) -> str:
+    """The boot in the name of a client; see `SharingMachine.owner`."""
+    return owner.partition(" ")[2].partition(" ")[0]
 
 
 def open_server_home(
@@ -105,8 +131,7 @@ def open_server_home(
     Raises:
         ConfigError: redis-py is not installed.
     """
-    connection = ServerConnection(address, password, credential)
-    return ServerHome(connection, plans, SharingMachine.here(), FileMemory(memory, credential))
+    return _home(ServerConnection(address, password, credential), credential, plans, memory)
 
 
 def open_remote_ledger(
@@ -126,15 +151,15 @@ def open_remote_ledger(
         password: The password; None for none.
         credential: A digest that reveals nothing; see `rcfs.platform.identity`.
         plans: The plan of each group until a response tells another.
-        memory: A file in the state directory, for the number of clients.
+        memory: A file in the state directory, for the clients.
         warn: Gets a line for each outage, from any thread.
 
     Raises:
         ConfigError: redis-py is not installed.
         LedgerRefusedError: The server refuses the login, or does not permit what rcfs needs.
     """
-    home = open_server_home(address, password, credential, plans, memory)
-    machine = SharingMachine.here()
+    connection = ServerConnection(address, password, credential)
+    home, machine = _home(connection, credential, plans, memory), SharingMachine.here()
     try:
         home.load(None, to_store=False)
     except LedgerRefusedError:
@@ -142,4 +167,11 @@ def open_remote_ledger(
         raise
     except SharedLedgerError:
         pass  # The ledger warns of it.
-    return RemoteLedger(home, plans, machine, warn)
+    return RemoteLedger(home, connection, plans, machine, warn)
+
+
+def _home(
+    connection: ServerConnection, credential: str, plans: Mapping[UsageGroup, Plan], memory: Path
+) -> ServerHome:
+    machine = SharingMachine.here()
+    return ServerHome(connection, plans, machine, FileMemory(memory, credential, machine.owner))

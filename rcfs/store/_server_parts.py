@@ -9,7 +9,6 @@ used for a month.
 import secrets
 import threading
 from collections.abc import Sequence
-from contextlib import suppress
 from hashlib import blake2b
 from typing import Final
 
@@ -17,7 +16,8 @@ import attrs
 
 from rcfs.errors import ConfigError
 from rcfs.model import LedgerAddress
-from rcfs.store._server_connection import client_of, translated
+from rcfs.store._server_client import ServerClient
+from rcfs.store._server_errors import translated
 from rcfs.store._server_opening import SharingMachine
 
 PART_LEASE_S: Final = 60.0
@@ -110,7 +110,7 @@ class SharedParts:
         scope: What the pull is for; all clients of a list must have the same.
 
     Raises:
-        ConfigError: redis-py is not installed.
+        ConfigError: See `ServerClient`.
     """
 
     def __init__(
@@ -125,8 +125,8 @@ class SharedParts:
         """Clients of this machine that have died with parts."""
         digest = blake2b(account.encode(), digest_size=16).hexdigest()
         self._key = f"{{rcfs:{digest}}}:pull:{name}"
-        self._redis = client_of(address, password)
-        self._script = self._redis.register_script(_EXCHANGE)
+        self._client = ServerClient(address, password)
+        self._script = self._client.redis.register_script(_EXCHANGE)
         self._lock = threading.Lock()
 
     def exchange(
@@ -149,16 +149,16 @@ class SharedParts:
         counts = (len(done), len(freed), len(held), len(self._ended))
         fields: list[str | int] = [self._owner, round(PART_LEASE_S * 1000), self._scope, secrets.token_hex(8)]
         fields += [most, _KEPT_S, *counts, *done, *freed, *held, *self._ended, *choice]
+        with self._lock:
+            answer = self._client.run(self._script, (self._key,), fields)
         try:
-            with self._lock:
-                answer = self._script(keys=(self._key,), args=fields)
             if answer is not None:
                 born, total, *lists = answer
                 *texts, holders = (tuple(map(bytes.decode, each)) for each in lists)
                 alive = self._machine.is_alive
                 self._ended = [name for name in holders if not alive(name.rpartition(" ")[0])]
                 return Standing(born.decode(), int(total), *texts)
-        except Exception as exc:
+        except (ValueError, TypeError) as exc:
             raise translated(self._address, exc) from exc
         raise ConfigError(
             f"the pulls that joined as {self._name} have other paths or conditions; give the same ones, with"
@@ -167,5 +167,4 @@ class SharedParts:
 
     def close(self) -> None:
         """Ends the connection."""
-        with suppress(Exception):
-            self._redis.connection_pool.disconnect()
+        self._client.close()

@@ -24,7 +24,7 @@ import attrs
 
 from rcfs.store._cache_database import CacheDatabase
 from rcfs.store._disk import FILE_OF_BYTES, is_value_name, new_value_name
-from rcfs.store._keys import parse_value_key
+from rcfs.store._keys import parse_value_key, split_info
 from rcfs.store._value import DamagedValueError, allocated_bytes, peek_key
 
 _MOST_USES = 1000
@@ -35,6 +35,9 @@ _USE_STEP_S = 0.001
 for the next 30,000 years, and contents are not used more often than that for long."""
 _NEVER_S = 1e12
 """Later than any clock shows: the year 33,658. A damaged time, text included, sorts behind it."""
+
+Value = tuple[str, bytes | bytearray]
+"""The key of a value in the cache, perhaps `with_info`, and its payload."""
 
 
 @attrs.frozen
@@ -142,8 +145,8 @@ class ChunkTable(CacheDatabase):
             self.disk.remove(name)
         return names
 
-    def write(self, values: Sequence[tuple[str, bytes | bytearray]], *, next_values: int = 2) -> list[object]:
-        """Store keys with their values: at most `spare_count`, so that a SIGKILL leaves no file uncounted.
+    def write(self, values: Sequence[Value], *, next_values: int = 2) -> list[object]:
+        """Store `values`: at most `spare_count`, so that a SIGKILL leaves no file uncounted.
 
         The caller has begun a transaction. It removes the replaced files after the commit: with a SIGKILL
         before the commit, the keys would be left without a file. The previous write has committed the names
@@ -160,7 +163,7 @@ class ChunkTable(CacheDatabase):
         written: list[tuple[str, str, int]] = []
         try:
             for (key, payload), name in zip(values, spare, strict=False):
-                written.append((key, name, self.disk.write(name, key, payload)))
+                written.append((split_info(key)[0], name, self.disk.write(name, key, payload)))
         except OSError:
             self.disk.remove_uncommitted()
             raise
@@ -205,7 +208,22 @@ class ChunkTable(CacheDatabase):
         """
         if self._sql("SELECT 1 FROM Cache WHERE tag = ? LIMIT 1", (tag,)).fetchone() is None:
             return False
+        self.note_use(tag)
+        self.write_uses_now()
+        return True
+
+    @property
+    def waiting_uses(self) -> int:
+        """Number of the uses that are not written yet."""
+        return len(self._uses)
+
+    def note_use(self, tag: str) -> None:
+        """Mark the content `tag` as used now; it is written with the next use, or before an eviction."""
+        self._uses.pop(tag, None)
         self._uses[tag] = None
+
+    def write_uses_now(self) -> None:
+        """Write the uses that are not written yet, unless the table is locked."""
         self._sql("PRAGMA busy_timeout = 0")
         try:
             self.write_uses()
@@ -214,7 +232,6 @@ class ChunkTable(CacheDatabase):
                 self._uses.pop(next(iter(self._uses)), None)
         finally:
             self._sql(f"PRAGMA busy_timeout = {int(self.timeout * 1000)}")
-        return True
 
     def write_uses(self) -> None:
         """Write the uses that are not written yet."""

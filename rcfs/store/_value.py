@@ -4,7 +4,7 @@
     8    8   number of payload bytes
     16   2   number of key bytes
     18  32   BLAKE2b of the 18 bytes above, the key and the payload
-    50  462  key as UTF-8, zeros up to the end
+    50  462  key as UTF-8, zeros up to the end; for the only chunk of a content, a zero and its info follow
     512 ...  payload, to the end of the file
 
 Integers are big-endian. Because a file describes itself, no content is lost with the database, and rcfs
@@ -22,6 +22,7 @@ from pathlib import Path
 import attrs
 
 from rcfs.private import FILE_MODE
+from rcfs.store._keys import split_info
 from rcfs.store._seats import Seats
 
 HEADER_BYTES = 512
@@ -35,6 +36,8 @@ _MAGIC = b"rcfsval1"
 _FIELDS = struct.Struct(">8sQH")
 _DIGEST_BYTES = 32
 _KEY_OFFSET = _FIELDS.size + _DIGEST_BYTES
+MOST_KEY_BYTES = HEADER_BYTES - _KEY_OFFSET
+"""Longest key in the header, in bytes."""
 
 
 class DamagedValueError(Exception):
@@ -131,6 +134,8 @@ class UncheckedChunk:
     """File name."""
     key: str
     """The key in the header; the digest has not been compared yet."""
+    info: str
+    """The info in the header; empty without one. It, too, is good only if `check` succeeds."""
     _payload: Chunk
     _fields: bytes
     _key_bytes: bytes
@@ -176,7 +181,7 @@ def write_value(path: Path, key: str, payload: bytes | bytearray) -> None:
         ValueError: `key` has more than 462 bytes.
     """
     name = key.encode()
-    if len(name) > HEADER_BYTES - _KEY_OFFSET:
+    if len(name) > MOST_KEY_BYTES:
         raise ValueError(f"a key of {len(name)} bytes does not fit into the header")
     fields = _FIELDS.pack(_MAGIC, len(payload), len(name))
     header = (fields + _digest(fields, name, payload) + name).ljust(HEADER_BYTES, b"\0")
@@ -223,11 +228,12 @@ def open_unchecked(path: Path, seats: Seats | None = None) -> UncheckedChunk:
     except DamagedValueError:
         chunk.close()
         raise
-    return UncheckedChunk(path.name, key.decode(errors="replace"), chunk, fields, key, digest)
+    name, info = split_info(key.decode(errors="replace"))
+    return UncheckedChunk(path.name, name, info, chunk, fields, key, digest)
 
 
 def peek_key(path: Path) -> str:
-    """The key in the header of `path`; the length has been checked, the payload has not.
+    """The key in the header of `path`, without info; the length has been checked, the payload has not.
 
     Raises:
         OSError: It cannot be opened or read.
@@ -236,7 +242,7 @@ def peek_key(path: Path) -> str:
     with path.open("rb", buffering=0) as file:
         payload_bytes = max(0, os.fstat(file.fileno()).st_size - HEADER_BYTES)
         _fields, key, _expected = _parse_header(file.read(HEADER_BYTES), payload_bytes)
-    return key.decode(errors="replace")
+    return split_info(key.decode(errors="replace"))[0]
 
 
 def _parse_header(header: bytes, payload_bytes: int) -> tuple[bytes, bytes, bytes]:
@@ -245,7 +251,7 @@ def _parse_header(header: bytes, payload_bytes: int) -> tuple[bytes, bytes, byte
         raise DamagedValueError("the header is incomplete")
     fields = header[: _FIELDS.size]
     magic, length, key_bytes = _FIELDS.unpack(fields)
-    if magic != _MAGIC or key_bytes > HEADER_BYTES - _KEY_OFFSET:
+    if magic != _MAGIC or key_bytes > MOST_KEY_BYTES:
         raise DamagedValueError("the header is not ours")
     if length != payload_bytes:
         raise DamagedValueError(f"{payload_bytes} bytes follow the header and not {length}")
