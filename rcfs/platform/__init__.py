@@ -65,6 +65,7 @@ from rcfs.platform._export_requests import report_archives as report_archives
 from rcfs.platform._export_requests import team_archives as team_archives
 from rcfs.platform._export_requests import team_exports as team_exports
 from rcfs.platform._hosts import AllowedHosts as AllowedHosts
+from rcfs.platform._message_stream import MessageStream as MessageStream
 from rcfs.platform._multipart import MultipartBody as MultipartBody
 from rcfs.platform._notifications import Frame as Frame
 from rcfs.platform._notifications import SocketAccess as SocketAccess
@@ -108,4 +109,3 @@ from rcfs.platform._send_requests import sent_message as sent_message
 from rcfs.platform._send_requests import sent_messages as sent_messages
 from rcfs.platform._send_requests import set_company_greeting as set_company_greeting
 from rcfs.platform._send_requests import set_greeting as set_greeting
-from rcfs.platform._socket import MessageStream as MessageStream

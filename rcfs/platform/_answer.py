@@ -38,6 +38,8 @@ MAX_JSON_VALUES = 1_000_000
 record of a text has 40, that of the fax above 500; a thousand for each of 1,000 records take 100 MB at
 most."""
 
+_PIECES_OF_TURN = 8
+"""Pieces of a body after which other tasks get a turn; a piece takes some 0.1 ms."""
 _UNDONE = frozenset({"gzip", "deflate"})
 """Content codings that rcfs decodes. It asks for none, but a proxy may compress nevertheless."""
 
@@ -60,6 +62,8 @@ class Answer:
 
     def __init__(self, response: httpx.Response, *, waited_s: float = 0.0) -> None:
         self._response = response
+        self._host = response.url.host
+        self._pieces = 0
         self._headers = _headers_of(response)
         self._stream = _raw_pieces(response)
         self._codings = codings_of(self._headers.get("content-encoding", ""))
@@ -128,12 +132,13 @@ class Answer:
 
     @property
     def location(self) -> str:
-        """Absolute URL of the redirect; empty without one."""
+        """Absolute URL of the redirect; empty without one, or without a valid host."""
         target = self._headers.get("location")
         if not target:
             return ""
         try:
-            return str(self._response.url.join(target))
+            following = self._response.url.join(target)
+            return str(following) if following.host else ""
         except (httpx.InvalidURL, ValueError):  # idna's errors are ValueErrors
             return ""
 
@@ -160,9 +165,11 @@ class Answer:
                 body is not in the coding that it should be in.
         """
         self._begun = True
-        with translated(self._response.url.host), trio.fail_after(BODY_GAP_S):
-            # Other tasks must run even if the body arrives faster than its reader uses it.
-            await trio.lowlevel.checkpoint()
+        with translated(self._host), trio.fail_after(BODY_GAP_S):
+            self._pieces += 1
+            if self._pieces % _PIECES_OF_TURN == 0:
+                # Other tasks must run even if httpcore has the pieces already: it waits only for the network.
+                await trio.lowlevel.checkpoint()
             piece = await self._inflated(self._inflater) if self._inflater else await self._raw()
         self.ended = not piece
         return piece
@@ -175,15 +182,13 @@ class Answer:
         self._slow_bytes += len(piece)
         if self._slow_s >= _SLOW_S:
             if piece and self._slow_bytes < _SLOW_BYTES:
-                raise TransportError(
-                    f"{self._response.url.host} sent fewer than {_SLOW_BYTES:,} bytes in a minute"
-                )
+                raise TransportError(f"{self._host} sent fewer than {_SLOW_BYTES:,} bytes in a minute")
             self._slow_s, self._slow_bytes = 0.0, 0
         return piece
 
     async def _inflated(self, inflater: Inflater) -> bytes:
         """The next decoded piece of the body."""
-        host = self._response.url.host
+        host = self._host
         try:
             while not (piece := inflater.take()):
                 data = await self._raw()
@@ -218,7 +223,7 @@ class Answer:
             ServerError: It has more than `max_bytes` or `max_values`, or a coding that rcfs does not decode.
             TransportError: As `receive`, or the body takes longer than BODY_WITHIN_S.
         """
-        host = self._response.url.host
+        host = self._host
         if not self.readable:
             raise ServerError(f"{host} sent an answer in a coding that rcfs did not ask for")
         parts, separators = bytearray(), 0
@@ -243,7 +248,7 @@ class Answer:
         parts = bytearray()
         if not self.readable:
             return b""
-        with translated(self._response.url.host), trio.fail_after(BODY_WITHIN_S):
+        with translated(self._host), trio.fail_after(BODY_WITHIN_S):
             while piece := await self.receive():
                 parts += piece
                 if len(parts) >= max_bytes:

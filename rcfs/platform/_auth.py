@@ -53,6 +53,8 @@ class Credentials:
     """JWT credential of the user; empty after a login with a browser."""
     user: str = ""
     """Id of the user who has logged in with a browser; the session then lives in refresh tokens."""
+    command: str = attrs.field(default="rcfs login", eq=False)
+    """The command with which a person saves other credentials in place of these."""
 
     def identity(self, server_url: str) -> str:
         """The digest that names this login at `server_url`; see `rcfs.model.login_digest`."""

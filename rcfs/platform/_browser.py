@@ -21,17 +21,17 @@ _LONGEST_WORDS = 300
 """Most characters of the server's own words that rcfs shows."""
 
 _IN_WORDS: Mapping[str, str] = {
-    "access_denied": "the access was refused in the browser; run `rcfs login` again to allow it",
-    "unauthorized_client": "this app may not log in with a browser; allow it in the developer console, or use"
-    " `rcfs login --jwt`",
+    "access_denied": "the access was refused in the browser; log in again to allow it",
+    "unauthorized_client": "this app may not log in with a browser; allow it in the developer console, or log"
+    " in with --jwt",
     "invalid_client": "RingCentral knows no app with this client id; check it in the developer console",
     "invalid_scope": "the app lacks scopes that it asks for; check them in the developer console",
     "invalid_request": "RingCentral refused the request; check the app's redirect URI in the developer"
     " console",
     "unsupported_response_type": "this app may not log in with a browser; allow it in the developer console",
-    "login_required": "you are not logged in at RingCentral; run `rcfs login` again and log in there",
-    "server_error": "RingCentral failed; run `rcfs login` again later",
-    "temporarily_unavailable": "RingCentral is overloaded; run `rcfs login` again later",
+    "login_required": "you are not logged in at RingCentral; run this again and log in there",
+    "server_error": "RingCentral failed; run this again later",
+    "temporarily_unavailable": "RingCentral is overloaded; run this again later",
 }
 """The errors of RFC 6749, 4.1.2.1, and of OpenID Connect Core 1.0, 3.1.2.6, in words."""
 

@@ -4,6 +4,7 @@ Payloads mix hosts, and redirects may lead anywhere, so rcfs checks every URL be
 "Media" of the API documentation; RFC 6750, 5.3 (a bearer token goes to no one but its audience).
 """
 
+from functools import lru_cache
 from urllib.parse import SplitResult, urlsplit
 
 import attrs
@@ -38,15 +39,7 @@ class AllowedHosts:
 
     def may_follow(self, url: str) -> bool:
         """Whether `url` may be requested at all: https, or http on loopback from a loopback server."""
-        try:
-            parts = urlsplit(url)
-            host, _port = parts.hostname or "", parts.port  # raises if the port is invalid
-        except ValueError:
-            return False
-        if not host or parts.username is not None:
-            return False
-        loopback_server = is_loopback(urlsplit(self.server_url).hostname or "")
-        return parts.scheme == "https" or (parts.scheme == "http" and loopback_server and is_loopback(host))
+        return self._verdict(url)[0]
 
     def may_see_token(self, url: str) -> bool:
         """Whether a request to `url` may carry the token.
@@ -54,17 +47,7 @@ class AllowedHosts:
         True for the server, the media host, and RingCentral's own domains if the server is in one of them.
         For a server on loopback, True for all ports of its address, as its media origin is on another port.
         """
-        if not self.may_follow(url):
-            return False
-        parts = urlsplit(url)
-        host = parts.hostname or ""
-        for known in map(urlsplit, filter(None, (self.server_url, self.media_url))):
-            if (host, parts.scheme) == (known.hostname, known.scheme) and (
-                _port_of(parts) == _port_of(known) or is_loopback(host)
-            ):
-                return True
-        server_host = urlsplit(self.server_url).hostname or ""
-        return parts.scheme == "https" and _is_ringcentral(server_host) and _is_ringcentral(host)
+        return self._verdict(url)[1]
 
     def may_open_socket(self, url: str) -> bool:
         """Whether a WebSocket may be opened at `url`, which contains a token.
@@ -74,6 +57,34 @@ class AllowedHosts:
         scheme, separator, rest = url.partition("://")
         plain = {"wss": "https", "ws": "http"}.get(scheme.lower())
         return plain is not None and self.may_see_token(f"{plain}{separator}{rest}")
+
+    def _verdict(self, url: str) -> tuple[bool, bool]:
+        """Whether rcfs may follow `url`, and whether a request to it may carry the token."""
+        try:
+            parts = urlsplit(url)
+        except ValueError:
+            return False, False
+        return _verdict(self, parts.scheme, parts.netloc)
+
+
+@lru_cache(maxsize=64)
+def _verdict(hosts: AllowedHosts, scheme: str, netloc: str) -> tuple[bool, bool]:
+    """As `AllowedHosts._verdict`; remembered, because each request asks nine times about the same hosts."""
+    parts = SplitResult(scheme, netloc, "", "", "")
+    try:
+        host, port = parts.hostname or "", _port_of(parts)
+    except ValueError:  # The port is invalid.
+        return False, False
+    server = urlsplit(hosts.server_url)
+    server_host = server.hostname or ""
+    is_local = is_loopback(host)
+    plain = scheme == "http" and is_local and is_loopback(server_host)
+    if not host or parts.username is not None or not (scheme == "https" or plain):
+        return False, False
+    for known in (server, *map(urlsplit, filter(None, (hosts.media_url,)))):
+        if (host, scheme) == (known.hostname, known.scheme) and (port == _port_of(known) or is_local):
+            return True, True
+    return True, scheme == "https" and _is_ringcentral(server_host) and _is_ringcentral(host)
 
 
 def _port_of(parts: SplitResult) -> int:

@@ -36,7 +36,7 @@ class Routes(httpx.AsyncBaseTransport):
             httpx.RequestError: No answer arrived.
             UnreachableError: The proxy refused, or could not be reached.
         """
-        proxy = self._proxies.proxy_for(str(request.url))
+        proxy = None if self._proxies.proxy is None else self._proxies.proxy_for(str(request.url))
         if proxy not in self._ways:
             self._ways[proxy] = self._way(proxy)
         response = await self._ways[proxy].handle_async_request(request)

@@ -11,7 +11,6 @@ import io
 import ssl
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
-from typing import Protocol
 from urllib.parse import urlsplit
 
 import trio
@@ -51,28 +50,8 @@ _PIECE_BYTES = 1 << 14
 """Most bytes to receive at a time: more than a notification has."""
 
 
-class MessageStream(Protocol):
-    """Text messages both ways; one task receives, any may send."""
-
-    async def send(self, text: str) -> None:
-        """Sends a message.
-
-        Raises:
-            TransportError: The connection is broken.
-        """
-        ...
-
-    async def receive(self) -> str | None:
-        """The next message; None when the server has closed the connection.
-
-        Raises:
-            TransportError: The connection is broken.
-        """
-        ...
-
-
 class Socket:
-    """An open WebSocket; see `MessageStream`."""
+    """An open WebSocket, a `MessageStream`."""
 
     def __init__(self, stream: trio.abc.Stream, host: str) -> None:
         """A WebSocket over `stream` to `host`; the caller must call `shake_hands` first."""
