@@ -99,8 +99,16 @@ def ledger_status(engine: Engine) -> LedgerStatus | None:
     sharing = engine.lane.gate.sharing()
     if sharing is None:
         return None
-    state = "gone" if sharing.outage else "up"
-    return LedgerStatus(sharing.server, state, sharing.outage or None, sharing.peers)
+    return LedgerStatus(
+        sharing.server,
+        "gone" if sharing.outage else "up",
+        sharing.outage or None,
+        sharing.peers,
+        since=iso_time(engine.wall_clock() - sharing.outage_s) if sharing.outage else None,
+        part=sharing.part,
+        awaited=sharing.awaited,
+        waits_s=sharing.waits_s,
+    )
 
 
 def pool_status(engine: Engine) -> tuple[PoolLoginStatus, ...]:
@@ -169,12 +177,10 @@ def error_status(engine: Engine) -> tuple[ErrorStatus, ...]:
 
 
 def _login(engine: Engine) -> LoginStatus:
-    refused = engine.lane.session.refused
-    return LoginStatus(
-        state="good" if refused is None else "refused",
-        because=None if refused is None else str(refused),
-        tried_again_in_s=engine.lane.session.refused_for_s,
-    )
+    session = engine.lane.session
+    if session.refused is None:
+        return LoginStatus("good", None, None, session.login_command)
+    return LoginStatus("refused", str(session.refused), session.tried_again_in_s, session.login_command)
 
 
 def _calls(engine: Engine, counts: CallCounts | None) -> CallsStatus | None:
@@ -301,4 +307,5 @@ def _group(state: GroupState) -> GroupStatus:
         frozen_for_s=state.frozen_for_s,
         in_flight=state.in_flight,
         returns=tuple(returns),
+        left=state.left,
     )

@@ -113,8 +113,15 @@ def ledger_line(ledger: LedgerStatus) -> str:
     """The server that keeps the quota, and the processes that share it."""
     many = len(ledger.peers)
     if ledger.because:
-        return f"{ledger.because}; until it is back, rcfs uses 1/{max(1, many)} of each limit"
-    return f"shared by {many} through {ledger.server}: {', '.join(ledger.peers)}"
+        since = f" (since {ledger.since})" if ledger.since else ""
+        share = f"uses 1/{round(1 / ledger.part)} of each limit" if ledger.part else "sends nothing"
+        waits = f"waits {_time(ledger.waits_s)}, and then " if ledger.waits_s and ledger.part else ""
+        return f"{ledger.because}{since}; until it is back, rcfs {waits}{share}"
+    line = f"shared by {many} through {ledger.server}: {', '.join(ledger.peers)}"
+    if ledger.awaited:
+        names = ", ".join(ledger.awaited)
+        line += f"; it has lost changes, so rcfs waits for {names}, {_time(ledger.waits_s)} at most"
+    return line
 
 
 def render_queue(queue: Sequence[QueueStatus], loads: Sequence[LoadStatus] = ()) -> str:
@@ -153,13 +160,16 @@ def _login_rows(login: LoginStatus | None) -> Sequence[tuple[str, str]]:
     """A line for a login that the server refused; no line for a good login."""
     if login is None or login.state != "refused":
         return ()
-    again = _time(login.tried_again_in_s or 0.0)
-    what = f"refused ({one_line(login.because or '')}); cached files work, rcfs tries again in {again}"
-    return (("login", f"{what}; new credentials: rcfs login"),)
+    what = f"refused ({one_line(login.because or '')}); cached files work"
+    if login.tried_again_in_s is None:
+        return (("login", f"{what}; only you can log in again: {login.command}"),)
+    again = _time(login.tried_again_in_s)
+    return (("login", f"{what}, rcfs tries again in {again}; new credentials: {login.command}"),)
 
 
 def _budget(row: GroupStatus) -> str:
-    used = f"{row.used} of {row.limit} used in {_time(row.window_s)}"
+    left = f", {row.left} left to other machines" if row.left else ""
+    used = f"{row.used} of {row.limit} used in {_time(row.window_s)}{left}"
     if row.frozen_for_s:
         return f"{used}, penalty for {_time(row.frozen_for_s)}"
     if row.free_in_s:
@@ -214,7 +224,7 @@ def _shared_lines(shared: SharedStatus | None) -> list[str]:
     asked = f"{_count(shared.hits, 'content')} from it, {shared.misses:,} not in it"
     lines = [f"{shared.place}: {asked}, {shared.written:,} written, {shared.waiting:,} waiting"]
     if shared.passed_over_because is not None:
-        lines.append(f"passed over: {shared.passed_over_because}")
+        lines.append(f"{'only read' if shared.is_read else 'passed over'}: {shared.passed_over_because}")
     for count, text in (
         (shared.dropped, "could not be written"),
         (shared.wrong, "wrong or damaged, so fetched again"),

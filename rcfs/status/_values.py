@@ -29,7 +29,9 @@ class LoginStatus:
     because: str | None
     """The reason that the server gave for a refusal; None for ``good``."""
     tried_again_in_s: float | None
-    """When rcfs tries again; None for ``good``."""
+    """When rcfs tries again; None for ``good``, and for a login that only a person can renew."""
+    command: str = "rcfs login"
+    """The command with which a person saves other credentials."""
 
 
 @attrs.frozen
@@ -49,6 +51,13 @@ class GroupStatus:
     """Requests that were sent and not answered yet."""
     returns: tuple[int, ...]
     """How many slots return in each part of the next window."""
+    left: int = 0
+    """Slots that rcfs leaves to other machines while the server of the quota cannot be reached."""
+
+    @property
+    def free(self) -> int:
+        """Requests that may be sent now; 0 in a penalty."""
+        return 0 if self.frozen_for_s else max(0, self.limit - self.used - self.left)
 
 
 @attrs.frozen
@@ -63,6 +72,14 @@ class LedgerStatus:
     """Why it cannot be reached; None for ``up``."""
     peers: tuple[str, ...]
     """The processes that share the quota, as host:pid; those that were seen last for ``gone``."""
+    since: str | None = None
+    """Since when it cannot be reached; None for ``up``."""
+    part: float = 1.0
+    """The part of each limit that this process uses now, from 0 to 1; 1 for ``up``."""
+    awaited: tuple[str, ...] = ()
+    """The processes that must be heard before anybody sends: the server lost their changes."""
+    waits_s: float = 0.0
+    """For how many seconds, at most, rcfs still sends nothing because of an outage."""
 
 
 @attrs.frozen
@@ -134,7 +151,7 @@ class SharedStatus:
     place: str
     """A directory or a URL, without secrets."""
     passed_over_because: str | None
-    """Why rcfs works without it at present; None while it is used."""
+    """Why rcfs works without it, or only reads it, at present; None while it is used."""
     hits: int
     """Contents that came from it since the start."""
     misses: int
@@ -150,6 +167,8 @@ class SharedStatus:
     """Claims that were taken over from machines that had died."""
     to_erase: int
     """Messages whose contents wait to be erased from it."""
+    is_read: bool = False
+    """Whether contents come from it; while it is full, for example, none go to it."""
 
 
 @attrs.frozen
@@ -420,6 +439,9 @@ class ReadersStatus:
     limit: int
     programs: tuple[ReaderStatus, ...] = ()
     """The processes that read, the latest first."""
+    reads: int | None = None
+    """Most reads among those that wait, by the kernel's limit for background reads; None where no kernel
+    reads."""
 
 
 @attrs.frozen
