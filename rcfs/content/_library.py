@@ -121,9 +121,12 @@ class Library:
             use = _Use(content or Content(wanted.key), wanted)
             self._live[wanted.key] = self._uses[use.content] = use
             if content is None:
-                self._nursery.start_soon(self._load, use)
-            else:
+                # Before the look: if another process stores the content after it, the mark changes.
+                use.mark = self._cache.claims.mark(wanted.key)
+            if content is not None or self._cache.lacks(wanted.key):
                 use.loaded.set()
+            else:
+                self._nursery.start_soon(self._load, use)
         use.users += 1
         use.wanted = wanted
         if use.fetch is not None:
@@ -171,7 +174,10 @@ class Library:
 
     async def still_has(self, key: ContentKey) -> bool:
         """Whether the cache still holds a content that was complete in it; this counts as a use."""
-        return await self._storage.reading_briefly(self._cache.touch, key)
+        still_has = self._cache.use(key)
+        if still_has is None:
+            still_has = await self._storage.reading_briefly(self._cache.touch, key)
+        return still_has
 
     async def state(self, key: ContentKey) -> str:
         """``yes``, ``partial`` or ``no``: whether the content is in the cache, or arriving."""
@@ -260,13 +266,10 @@ class Library:
             raise copy(error)
 
     async def _load(self, use: _Use) -> None:
-        key = use.content.key
-        # Before the look: if another process stores the content after it, the mark changes.
-        use.mark = self._cache.claims.mark(key)
         try:
             await self._storage.take_over(use.wanted, use.content)
         except RcfsError as exc:  # The content is fetched as if nothing were cached.
-            self._recorder.fault("cache", str(exc), key=str(key))
+            self._recorder.fault("cache", str(exc), key=str(use.content.key))
         except Exception as exc:  # noqa: BLE001 - the same
             self._recorder.crash("cache", exc)
         finally:

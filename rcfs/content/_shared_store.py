@@ -2,7 +2,8 @@
 
 Concurrency: all methods run in the trio thread. A call that passes its deadline is left behind in its thread,
 and ends there by the timeouts of the store's own client. From a failure on, until a probe succeeds, the store
-is passed over: each call raises `PassedOverError` at once.
+is passed over: each call raises `PassedOverError` at once. While only writing fails, as on a full disk, the
+store is still read.
 """
 
 from collections.abc import Callable
@@ -110,6 +111,8 @@ class SharedStore:
         self._recorder = recorder
         self._nursery = nursery
         self._breaker = Breaker()
+        self.is_read = True
+        """Whether the store is asked for contents; it may be that while it is not written to."""
         self._limiter = trio.CapacityLimiter(_THREADS)
         self._held: dict[ContentKey, Granted] = {}
         self._renewing = False
@@ -117,7 +120,7 @@ class SharedStore:
 
     @property
     def problem(self) -> str:
-        """Why the store is passed over; empty while it is used."""
+        """Why the store is passed over, or only read; empty while it is used."""
         return self._breaker.problem
 
     async def call(self, work: Callable[[*Ts], T], *arguments: *Ts, within_s: float) -> T:
@@ -129,8 +132,10 @@ class SharedStore:
         scope = trio.CancelScope(deadline=trio.current_time() + within_s)
         return await self._call(work, *arguments, scope=scope)
 
-    async def _call(self, work: Callable[[*Ts], T], *arguments: *Ts, scope: trio.CancelScope) -> T:
-        if self._breaker.is_open:
+    async def _call(
+        self, work: Callable[[*Ts], T], *arguments: *Ts, scope: trio.CancelScope, reads: bool = False
+    ) -> T:
+        if self._breaker.is_open and not (reads and self.is_read):
             raise PassedOverError(self._breaker.problem)
         problem = "the store does not answer in time"
         with scope:  # noqa: ASYNC912 - every path without an error waits for the thread
@@ -140,14 +145,13 @@ class SharedStore:
                 )
             except ObjectStoreError as exc:
                 problem = str(exc)
-        self._break(problem)
-        raise PassedOverError(problem)
-
-    def _break(self, problem: str) -> None:
+        self.is_read = self.is_read and not reads
         if self._breaker.failed(problem):
             self.working = trio.Event()
-            self._recorder.fault("shared", f"rcfs works without the shared store for now: {problem}")
+            does = "only reads" if self.is_read else "works without"
+            self._recorder.fault("shared", f"rcfs {does} the shared store for now: {problem}")
             self._nursery.start_soon(self._recover)
+        raise PassedOverError(problem)
 
     async def _recover(self) -> None:
         """Probes the store until it works again."""
@@ -156,6 +160,10 @@ class SharedStore:
             problem = "the store does not answer in time"
             with trio.move_on_after(self.answer_s):  # noqa: ASYNC912 - it waits for the thread
                 try:
+                    await trio.to_thread.run_sync(
+                        self.objects.get, "clock/probe", 0, 1, limiter=self._limiter, abandon_on_cancel=True
+                    )
+                    self.is_read = True
                     await trio.to_thread.run_sync(
                         probe_objects, self.objects, limiter=self._limiter, abandon_on_cancel=True
                     )
@@ -228,7 +236,7 @@ class SharedStore:
             found = self.objects.get(name, start, stop, answered)
             return found, is_look and self._claims.is_held(name, found)
 
-        return await self._call(get, self.names.content(key), scope=scope)
+        return await self._call(get, self.names.content(key), scope=scope, reads=True)
 
     def count(self, *, is_hit: bool) -> None:
         """Counts a content that a reader wanted."""

@@ -84,6 +84,8 @@ class Storage:
         self._readers = trio.CapacityLimiter(_READ_THREADS)
         self._writers = trio.CapacityLimiter(_WRITE_THREADS)
         self._told_no_room = False
+        self._evictions = 0
+        """The cache's evictions at the latest sweep of `idle`."""
 
     async def take_over(self, wanted: Wanted, content: Content) -> None:
         """Replaces the bytes of `content` by those in the cache, if there are any."""
@@ -109,6 +111,12 @@ class Storage:
     def tell(self, key: ContentKey, text: bytes) -> None:
         """Passes a short text to `on_text`."""
         self._nursery.start_soon(self._on_text, key, text)
+
+    def close_evicted(self) -> None:
+        """Closes the idle contents that the cache has evicted since the last call, which frees their room."""
+        if (evictions := self.cache.evictions) != self._evictions:
+            self._evictions = evictions
+            self.idle.sweep()
 
     def has_memory(self) -> bool:
         """Whether contents may hold more in memory."""
@@ -208,7 +216,7 @@ class Sink:
         record = self._record() if whole else None
         # All in one thread call, because each call costs a fifth of a millisecond.
         chunk = await storage.writing(self._keep, index, data, info, record)
-        storage.idle.sweep()  # The cache may have evicted other contents to make room.
+        storage.close_evicted()
         if chunk is None and data is not None:
             storage.in_memory.add(content)
             if not storage.has_memory():

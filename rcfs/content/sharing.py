@@ -68,6 +68,7 @@ class Sharing:
         return SharedStatus(
             place=self._objects.place,
             passed_over_because=self._store.problem or None,
+            is_read=self._store.is_read,
             hits=counts.hits,
             misses=counts.misses,
             written=writer.written,

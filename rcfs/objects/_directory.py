@@ -4,6 +4,7 @@ A put writes a file of another name, syncs and renames it, so a writer that dies
 sees. Files and directories get the permissions of the directory itself, without execution.
 """
 
+import errno
 import os
 import secrets
 import time
@@ -18,6 +19,8 @@ _TEMPORARY: Final = ".tmp-"
 _OLD_S: Final = 86_400.0
 """Age from which a temporary file belongs to a writer that died, in seconds."""
 _AT_ONCE: Final = 500
+_NO_LINKS: Final = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS)
+"""The errors of disks without hard links, such as exFAT and SMB; source: link(2)."""
 
 
 class DirectoryStore:
@@ -60,7 +63,7 @@ class DirectoryStore:
         """See `ObjectStore.create`."""
         path = self._path(name)
         with self._translated(), self._written(path, [data]) as temporary:
-            return _link(temporary, path)
+            return self._link(temporary, path)
 
     def replace(self, name: str, data: bytes, tag: str) -> str | None:
         """See `ObjectStore.replace`."""
@@ -79,7 +82,7 @@ class DirectoryStore:
                 aside.unlink()
                 return None
             aside.unlink()
-            return _link(temporary, path)
+            return self._link(temporary, path)
 
     def delete(self, names: Sequence[str]) -> None:
         """See `ObjectStore.delete`."""
@@ -138,6 +141,21 @@ class DirectoryStore:
         finally:
             temporary.unlink(missing_ok=True)
 
+    def _link(self, temporary: Path, path: Path) -> str | None:
+        """The tag of `path` after it became another name of `temporary`; None if it exists."""
+        tag = _tag(temporary.stat())
+        try:
+            path.hardlink_to(temporary)
+        except FileExistsError:
+            return None
+        except OSError as exc:
+            if exc.errno in _NO_LINKS:
+                raise ObjectStoreError(
+                    f"{self._directory} is on a disk without hard links, which rcfs needs; use NFS or S3"
+                ) from exc
+            raise
+        return tag
+
     def _make(self, directory: Path, mode: int) -> None:
         """Makes `directory` and those between it and the store's own."""
         for parent in reversed([directory, *directory.parents]):
@@ -156,16 +174,6 @@ class DirectoryStore:
 
 def _tag(status: os.stat_result) -> str:
     return f"{status.st_ino}-{status.st_mtime_ns}-{status.st_size}"
-
-
-def _link(temporary: Path, path: Path) -> str | None:
-    """The tag of `path` after it became another name of `temporary`; None if it exists."""
-    tag = _tag(temporary.stat())
-    try:
-        path.hardlink_to(temporary)
-    except FileExistsError:
-        return None
-    return tag
 
 
 def _drop_if_old(path: Path) -> None:

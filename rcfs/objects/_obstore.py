@@ -125,7 +125,7 @@ class Obstore:
     def _translated(self) -> Iterator[None]:
         try:
             yield
-        except (BaseError, OSError, ValueError) as exc:
+        except (BaseError, OSError, ValueError, NotImplementedError) as exc:
             raise ObjectStoreError(f"{self._place}: {_reason(exc)}") from exc
 
 

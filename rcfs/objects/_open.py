@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from rcfs.errors import ConfigError
+from rcfs.errors import ConfigError, install_command
 from rcfs.objects._directory import DirectoryStore
 from rcfs.objects._store import ObjectStore
 
@@ -36,7 +36,7 @@ def open_objects(place: str, options_file: Path | None = None) -> ObjectStore:
         from rcfs.objects._obstore import Obstore  # noqa: PLC0415 - only who configures it needs obstore
     except ModuleNotFoundError as exc:
         raise ConfigError(
-            f"the shared store {place} needs the package obstore; run: pip install 'rcfs[objects]'"
+            f"the shared store {place} needs the package obstore; run: {install_command('objects')}"
         ) from exc
     return Obstore(place, options)
 
