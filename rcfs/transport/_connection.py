@@ -79,6 +79,8 @@ async def open_connection(
     """
     async with trio.open_nursery() as nursery:
         network = Network(client, recorder, nursery, offline=offline, barred=barred)
+        if not offline and barred is None:
+            nursery.start_soon(client.prepare)
         by_app: dict[str, Gate] = {}
 
         def member_of(login: PoolLogin) -> Member:

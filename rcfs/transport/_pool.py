@@ -26,6 +26,7 @@ from rcfs.transport._budget import Budget
 from rcfs.transport._gate import Gate, RequestOptions, RequestSlot, Waiter
 from rcfs.transport._member import Member, Standing
 from rcfs.transport._network import Network
+from rcfs.transport._once import is_by_proxy
 from rcfs.transport._recorder import Recorder
 from rcfs.transport._requester import Requester
 from rcfs.transport._session import Session
@@ -294,11 +295,11 @@ class Route:
         """Notes that the latest request was answered with bytes of the content; the name of its login.
 
         So those who refused it, or say that it does not exist, may not read what it belongs to. If all refuse
-        a content, that says nothing of the rest of its mailbox.
+        a content, that says nothing of the rest of its mailbox; nor does the refusal of a captive portal.
         """
         self._latest.contents += 1
         for member, error in self._refusals.items():
-            if not isinstance(error, AuthError):
+            if not isinstance(error, AuthError) and not is_by_proxy(error):
                 member.note_closed(self._subject)
         return self._latest.name
 

@@ -8,9 +8,9 @@ from bisect import bisect_left
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from typing import Protocol
 
 import attrs
-import structlog
 
 from rcfs.errors import AuthError, RcfsError
 from rcfs.model import CONTENT_OPERATIONS, Priority, iso_time, one_line
@@ -34,14 +34,32 @@ class Fault:
     """The reason, in one line."""
 
 
+class EventLog(Protocol):
+    """Takes events, which have a name and fields: `rcfs.host.logs.EventLog`, or a program's own."""
+
+    def debug(self, event: str, **fields: object) -> None:
+        """Logs an event that helps to find an error."""
+        ...
+
+    def info(self, event: str, **fields: object) -> None:
+        """Logs an event that is not a failure."""
+        ...
+
+    def warning(self, event: str, **fields: object) -> None:
+        """Logs a failure."""
+        ...
+
+    def error(self, event: str, *, exc_info: BaseException | None = None, **fields: object) -> None:
+        """Logs an error that rcfs did not expect, with the trace of `exc_info`."""
+        ...
+
+
 class Recorder:
     """Counts and keeps events; all methods are quick, never raise, and may be called from the event loop."""
 
-    def __init__(
-        self, logger: structlog.typing.FilteringBoundLogger, clock: Callable[[], float] = time.time
-    ) -> None:
-        """Keeps no events yet; logs to `logger`. `clock` gives the time in seconds since 1970 UTC."""
-        self._logger = logger
+    def __init__(self, log: EventLog, clock: Callable[[], float] = time.time) -> None:
+        """Keeps no events yet; logs to `log`. `clock` gives the time in seconds since 1970 UTC."""
+        self._event_log = log
         self._clock = clock
         self._events: deque[tuple[float, str, Mapping[str, object]]] = deque(maxlen=_KEPT_LINES)
         self._faults: deque[Fault] = deque(maxlen=_KEPT_FAULTS)
@@ -56,6 +74,11 @@ class Recorder:
         """Logs an event that is not a failure."""
         self._keep(event, fields)
         self._log("info", event, **fields)
+
+    def detail(self, event: str, **fields: str | float | None) -> None:
+        """Logs an event of which there are many: in `.rcfs/log`, and in the log file only with ``debug``."""
+        self._keep(event, fields)
+        self._log("debug", event, **fields)
 
     def fault(self, event: str, detail: str, **fields: str | float | None) -> None:
         """Logs a failure; `detail` is one line for a person."""
@@ -108,7 +131,7 @@ class Recorder:
     def _log(self, level: str, event: str, **fields: object) -> None:
         # A full disk, or a terminal that is gone, must not end the work that is logged.
         with suppress(Exception):
-            getattr(self._logger, level)(event, **fields)
+            getattr(self._event_log, level)(event, **fields)
 
     def _keep(self, event: str, fields: Mapping[str, object]) -> None:
         self._events.append((self._clock(), event, fields))

@@ -60,7 +60,7 @@ _SOON_S = 0.1
 _REFRESHED_WITHIN_S = 20.0
 """Longest wait for the answer that replaces a refresh token of a browser's login, in seconds. Nothing cancels
 it: an answer that is not read costs the login."""
-_LOGIN_ENDED = "the login with the browser has ended{}; `rcfs login` starts a new one"
+_LOGIN_ENDED = "the login with the browser has ended{}; `{}` starts a new one"
 _REVOKE_WITHIN_S = 5.0
 """Longest wait for the revocation on unmount, in seconds. A failure is harmless: the session ends by
 itself."""
@@ -131,6 +131,18 @@ class Session:
     def refused_for_s(self) -> float:
         """Seconds until rcfs tries a refused login again; 0 if it may now, or the login was not refused."""
         return 0.0 if self.refused is None else max(0.0, self._refused_s + _REFUSED_S - self._gate.now_s)
+
+    @property
+    def tried_again_in_s(self) -> float | None:
+        """As `refused_for_s`; None if the login with the browser has ended, so that only a new one helps."""
+        if self._credentials.user and not self._document.grant():
+            return None
+        return self.refused_for_s
+
+    @property
+    def login_command(self) -> str:
+        """The command with which a person saves other credentials."""
+        return self._credentials.command
 
     async def token(self, options: RequestOptions) -> Token:
         """A token that is good now: the current one, or a new one when that is about to end.
@@ -316,7 +328,7 @@ class Session:
         """
         refresh = self._document.grant()
         if not refresh:
-            raise AuthError(_LOGIN_ENDED.format(""))
+            raise AuthError(_LOGIN_ENDED.format("", self.login_command))
         request = refresh_token(refresh, self._credentials)
         try:
             # If the disk is full, the refresh token is not used up.
@@ -329,7 +341,7 @@ class Session:
                     return token
         except GrantError as exc:
             self._document.drop_grant(refresh)
-            raise AuthError(_LOGIN_ENDED.format(f" ({exc})"), code=exc.code) from exc
+            raise AuthError(_LOGIN_ENDED.format(f" ({exc})", self.login_command), code=exc.code) from exc
         except StoreError as exc:
             raise PlatformError(f"the login cannot be renewed: {exc}") from exc
         raise TransportError("no answer in time to the renewal of the login")
@@ -367,6 +379,9 @@ class Session:
 
     async def _revoke(self, token: str) -> None:
         request = revoke_token(token, self._credentials)
+        (wait_s,) = self._gate.forecast(request.group, Priority.PERSON, 1)
+        if wait_s > _REVOKE_WITHIN_S:
+            return  # An unmount would wait for nothing.
         try:
             with trio.move_on_after(_REVOKE_WITHIN_S):
                 async with self._slot(request) as slot, self._send(request, slot):
