@@ -11,7 +11,6 @@ change is made even if its caller is cancelled.
 import json
 import random
 import secrets
-import statistics
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -22,7 +21,7 @@ from rcfs.errors import ForbiddenError, RcfsError, StoreError
 from rcfs.exports._asker import SCOPES, Asker, subject
 from rcfs.exports._changes import ExportsChanged
 from rcfs.exports._course import blocked, is_blocked, next_due
-from rcfs.exports._status import left_s, status_of
+from rcfs.exports._status import left_s, status_of, usual_s
 from rcfs.mailbox import Account
 from rcfs.model import Export, ExportKind, ExportQuery, ExportState, Extension, is_admin
 from rcfs.status import ExportRefusalStatus, ExportsStatus
@@ -118,8 +117,7 @@ class Exports:
 
     def usual_s(self, kind: ExportKind) -> float | None:
         """How long an export of that kind took lately, in seconds, as the median; None if none ended yet."""
-        durations = self._durations.get(kind)
-        return statistics.median(durations) if durations else None
+        return usual_s(self._durations.get(kind, ()))
 
     def left_s(self, export: Export) -> float | None:
         """Seconds until an export is probably complete, see `rcfs.exports.left_s`; None if not known."""

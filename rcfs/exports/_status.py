@@ -1,10 +1,14 @@
 """Exports as values of the status."""
 
-import statistics
 from collections.abc import Sequence
 
 from rcfs.model import Export, ExportState, iso_time
 from rcfs.status import ExportStatus
+
+
+def usual_s(durations_s: Sequence[float]) -> float | None:
+    """How long an export usually takes, if earlier ones took `durations_s`; None without any."""
+    return sorted(durations_s)[len(durations_s) // 2] if durations_s else None
 
 
 def left_s(export: Export, durations_s: Sequence[float], now_s: float) -> float | None:
@@ -15,9 +19,10 @@ def left_s(export: Export, durations_s: Sequence[float], now_s: float) -> float 
     """
     if export.state is ExportState.COMPLETED:
         return 0.0
-    if not durations_s or not export.task_id or export.state.is_final:
+    duration_s = usual_s(durations_s)
+    if duration_s is None or not export.task_id or export.state.is_final:
         return None
-    rest_s = export.asked_s + statistics.median(durations_s) - now_s
+    rest_s = export.asked_s + duration_s - now_s
     return rest_s if rest_s > 0 else None
 
 
