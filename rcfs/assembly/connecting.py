@@ -51,9 +51,12 @@ def settings_now(settings: Settings) -> Settings:
     return load_settings(chosen, os.environ, path, warn=lambda _line: None)
 
 
-def login_with(credentials: Credentials) -> Login:
-    """`credentials` as the platform room takes them, which knows the server already."""
-    return Login(credentials.client_id, credentials.client_secret, credentials.jwt, credentials.user)
+def login_with(credentials: Credentials, command: str) -> Login:
+    """`credentials` as the platform room takes them, which knows the server already.
+
+    `command` is the one with which a person replaces them.
+    """
+    return Login(credentials.client_id, credentials.client_secret, credentials.jwt, credentials.user, command)
 
 
 async def token_for(app: Credentials, flow: BrowserLogin, code: str, within_s: float) -> Token:
@@ -66,7 +69,7 @@ async def token_for(app: Credentials, flow: BrowserLogin, code: str, within_s: f
         AuthError: The server refused the code or the app.
         PlatformError: The server failed or could not be reached.
     """
-    hosts, login = AllowedHosts(app.server_url, None), login_with(app)
+    hosts, login = AllowedHosts(app.server_url, None), login_with(app, "rcfs login")
     client = Client(hosts, user_agent=f"rcfs/{__version__}", proxies=proxies_to(app.server_url))
     request = redeem_code(code, flow.verifier, flow.redirect_uri, login)
     try:
@@ -100,7 +103,7 @@ async def connect(
     """A connection for a few requests; it creates no state directory. At its end it logs out."""
     credentials = settings.require_credentials()
     with open_ledger(settings, credentials.identity, recorder, create=False) as (ledger, clock):
-        login = login_with(credentials)
+        login = login_with(credentials, settings.login_command)
         async with open_connection(
             client, login, ledger, recorder, clock=clock, offline=offline, shared=shared
         ) as connection:

@@ -106,7 +106,7 @@ async def engine_of(
         async with open_engine(
             login=identity,
             client=client_of(settings, proxies),
-            credentials=login_with(credentials),
+            credentials=login_with(credentials, settings.login_command),
             ledger=ledger,
             cache=stores.cache,
             index=stores.index,
@@ -161,7 +161,7 @@ def _credentials_now(settings: Settings, identity: str) -> Credentials | None:
     server_url = settings.require_credentials().server_url
     if found is None or found.server_url != server_url or found.identity != identity:
         return None
-    return login_with(found)
+    return login_with(found, settings.login_command)
 
 
 def _shelving(settings: Settings, index: MailboxIndex, recorder: Recorder) -> Shelving:

@@ -2,13 +2,21 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from typing import TYPE_CHECKING
 
 from rcfs.config import Settings, read_ledger_password
 from rcfs.model import LedgerAddress
 from rcfs.quota import Home, Ledger, MemoryHome, SlotLedger
-from rcfs.store import LinuxMachine, SharedParts, SqliteHome, open_remote_ledger, open_server_home
+from rcfs.store import LinuxMachine, SqliteHome
 from rcfs.store import open_ledger as open_shared
 from rcfs.transport import Recorder
+
+if TYPE_CHECKING:
+    from rcfs.store import SharedParts
+
+_PATIENCE_S = 0.05
+"""How long the report of an ordinary answer waits for the next request, which then stores both with one
+transaction, in seconds: a program that walks through files opens the next one within a few milliseconds."""
 
 LedgerAndClock = tuple[SlotLedger, Callable[[], float]]
 """A ledger, and the clock that its times are in, in seconds."""
@@ -34,13 +42,15 @@ def open_ledger(
 
     ledger: SlotLedger
     if settings.ledger is not None:
+        from rcfs.store import open_remote_ledger  # noqa: PLC0415 - few users share the ledger
+
         password = read_ledger_password(settings)
         peers = settings.files.ledger_peers
         ledger = open_remote_ledger(settings.ledger, password, identity, plans, peers, fault)
     elif not create and not settings.state_dir.is_dir():
         ledger = Ledger(MemoryHome(plans))
     else:
-        ledger = open_shared(settings.files.ledger, identity, plans, fault, machine)
+        ledger = open_shared(settings.files.ledger, identity, plans, fault, machine, patience_s=_PATIENCE_S)
     try:
         yield ledger, machine.clock_s
     finally:
@@ -48,12 +58,14 @@ def open_ledger(
 
 
 @contextmanager
-def open_parts(settings: Settings, account: str, name: str, scope: str) -> Iterator[SharedParts]:
+def open_parts(settings: Settings, account: str, name: str, scope: str) -> "Iterator[SharedParts]":
     """The list of parts called `name` on the ledger's server, which `settings` name; see `SharedParts`.
 
     Raises:
         ConfigError: redis-py or the password is missing.
     """
+    from rcfs.store import SharedParts  # noqa: PLC0415 - few users share the ledger
+
     assert settings.ledger is not None  # noqa: S101 - the command has checked it
     with closing(SharedParts(settings.ledger, read_ledger_password(settings), account, name, scope)) as parts:
         yield parts
@@ -75,6 +87,8 @@ def open_existing_ledger(
     machine, path = LinuxMachine.here(), settings.files.ledger
     home: Home
     if settings.ledger is not None:
+        from rcfs.store import open_server_home  # noqa: PLC0415 - few users share the ledger
+
         password = read_ledger_password(settings)
         peers = settings.files.ledger_peers
         home = open_server_home(settings.ledger, password, identity, settings.plans, peers)

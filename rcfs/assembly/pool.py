@@ -25,7 +25,7 @@ def pool_logins(settings: Settings, recorder: Recorder) -> Iterator[tuple[PoolLo
             logins.append(
                 PoolLogin(
                     entry.name,
-                    login_with(entry.credentials),
+                    login_with(entry.credentials, _command(entry.name)),
                     ledger,
                     shared_session(settings, identity, recorder),
                     partial(_credentials_now, settings, entry.name, identity),
@@ -41,4 +41,10 @@ def _credentials_now(settings: Settings, name: str, identity: str) -> Credential
     """
     pool = settings_now(settings).pool
     found = next((entry.credentials for entry in pool if entry.name == name), None)
-    return None if found is None or found.identity != identity else login_with(found)
+    if found is None or found.identity != identity:
+        return None
+    return login_with(found, _command(name))
+
+
+def _command(name: str) -> str:
+    return f"rcfs login --pool {name}"
