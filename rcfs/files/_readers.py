@@ -218,7 +218,9 @@ class Readers:
                 self._refused.popitem(last=False)
             self._recorder.note("crawler refused", key=str(key), by=reader.name)
             raise CrawlerError(reader.name)
-        self._recorder.note("content requested", key=str(key), by=reader.name, priority=priority.name.lower())
+        self._recorder.detail(
+            "content requested", key=str(key), by=reader.name, priority=priority.name.lower()
+        )
         return priority
 
     def _crawls(self, reader: Reader, key: ContentKey, now: float, flags: int) -> bool:

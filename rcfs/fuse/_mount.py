@@ -104,7 +104,8 @@ async def serve_mount(
     waits = Waits()
 
     async def status() -> Status:
-        readers = ReadersStatus(waits.waiting, MAX_WAITERS, files.reader_book.status())
+        programs = files.reader_book.status()
+        readers = ReadersStatus(waits.waiting, MAX_WAITERS, programs, waits.max_readers)
         return await mount_status(engine, options.mountpoint, started_s, readers)
 
     files = FileSystem(
