@@ -24,7 +24,7 @@ from rcfs.errors import ClosingError, sole_cause
 from rcfs.files import MAX_WAITERS, FileSystem, Waits, live_renderer, tree_of
 from rcfs.spec._asker import ThisProcess
 from rcfs.spec._errors import translated
-from rcfs.spec._log import library_logger
+from rcfs.spec._log import library_log
 from rcfs.spec._paths import Opened, Paths
 from rcfs.status import ReadersStatus, Status
 from rcfs.store import lock_inherited
@@ -53,7 +53,7 @@ async def open_paths(settings: Settings, *, is_forked: bool = False) -> AsyncIte
     Raises:
         RcfsError: The state directory cannot be used, or rcfs could not log in.
     """
-    recorder = Recorder(library_logger())
+    recorder = Recorder(library_log())
     with open_stores(settings, recorder) as stores:
         async with engine_of(settings, recorder, stores, keeps_current=False, asks_again=False) as engine:
             if is_forked:
