@@ -65,7 +65,8 @@ def troubles(status: Status, *, is_disk_full: bool) -> Mapping[str, Notice]:
     found = {}
     if status.login is not None and status.login.state == "refused":
         found["login"] = _trouble(
-            "RingCentral refuses the login", "Cached files still open. Run `rcfs login` to log in again."
+            "RingCentral refuses the login",
+            f"Cached files still open. Run `{status.login.command}` to log in again.",
         )
     if is_disk_full:
         found["disk"] = _trouble(

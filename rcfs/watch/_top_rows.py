@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from rcfs.model import format_duration, format_size, one_line
-from rcfs.status import ReaderStatus, Status
+from rcfs.status import GroupStatus, ReaderStatus, SharedStatus, Status, ledger_line
 
 Row = tuple[str, ...]
 
@@ -23,30 +23,42 @@ def headline(now: Status, former: Status | None) -> tuple[str, ...]:
     """Lines about the mount: its state, what arrives and is read, its cache and what waits to be sent."""
     lines = [f"rcfs {now.version or ''} at {now.mountpoint or ''}, up {_time(now.uptime_s)}; {_network(now)}"]
     if now.login is not None and now.login.state == "refused":
-        lines.append(f"login refused ({now.login.because or ''}); new credentials: rcfs login")
+        lines.append(f"login refused ({now.login.because or ''}); new credentials: {now.login.command}")
     lines.append(_throughput(now, former))
     cache = now.cache
     if cache is not None:
         ratio = "nothing read yet" if cache.hit_ratio is None else f"{cache.hit_ratio:.0%} of reads hit"
         size = f"{format_size(cache.size_bytes)} of {format_size(cache.limit_bytes)}"
         lines.append(f"cache      {size}, {ratio}")
+    if now.ledger is not None:
+        lines.append(f"quota      {ledger_line(now.ledger)}")
+    if now.shared is not None:
+        lines.append(f"shared     {_shared(now.shared)}")
     lines.append(f"outbox     {_outbox(now)}")
     return tuple(map(one_line, lines))
 
 
 def quota_rows(now: Status) -> list[Row]:
-    """Group, bar, used, and when a slot is free."""
-    rows: list[Row] = []
-    for each in now.quota or ():
-        full = min(_BAR, round(each.used / each.limit * _BAR)) if each.limit else _BAR
-        state = "free now"
-        if each.frozen_for_s:
-            state = f"penalty for {_time(each.frozen_for_s)}"
-        elif each.free_in_s:
-            state = f"free in {_time(each.free_in_s)}"
-        used = f"{each.used}/{each.limit} in {_time(each.window_s)}"
-        rows.append((each.group, "█" * full + "░" * (_BAR - full), used, state))
+    """Group, bar, used, and when a slot is free; of the further logins with their names."""
+    rows = [_quota_row(each.group, each) for each in now.quota or ()]
+    for login in now.pool or ():
+        if login.because:
+            rows.append((login.name, "", "", f"{login.state}: {one_line(login.because)}"))
+        else:
+            rows += [_quota_row(f"{login.name} {each.group}", each) for each in login.quota]
     return rows
+
+
+def _quota_row(name: str, row: GroupStatus) -> Row:
+    full = min(_BAR, round((row.used + row.left) / row.limit * _BAR)) if row.limit else _BAR
+    state = "free now"
+    if row.frozen_for_s:
+        state = f"penalty for {_time(row.frozen_for_s)}"
+    elif row.free_in_s:
+        state = f"free in {_time(row.free_in_s)}"
+    left = f" +{row.left} left to others" if row.left else ""
+    used = f"{row.used}/{row.limit}{left} in {_time(row.window_s)}"
+    return (name, "█" * full + "░" * (_BAR - full), used, state)
 
 
 def queue_rows(now: Status) -> list[Row]:
@@ -125,6 +137,14 @@ def _throughput(now: Status, former: Status | None) -> str:
     received = _rate(traffic.received_bytes - former.traffic.received_bytes, passed_s)
     read = _rate(traffic.read_bytes - former.traffic.read_bytes, passed_s)
     return f"traffic    {sent:,.0f} requests a minute, {received} received, {read} read"
+
+
+def _shared(shared: SharedStatus) -> str:
+    if shared.passed_over_because:
+        does = "only read" if shared.is_read else "passed over"
+        return f"{does}: {shared.passed_over_because}"
+    counts = f"{shared.hits:,} from it, {shared.written:,} written, {shared.waiting:,} waiting"
+    return f"{counts}, {shared.dropped:,} could not be written"
 
 
 def _outbox(now: Status) -> str:

@@ -1,25 +1,26 @@
 """The status of a mount as metrics of Prometheus, over HTTP and in a file for node_exporter.
 
 Every figure is one of `rcfs.status`. Labels hold names of groups, classes, kinds and states, never anything
-about the account or its people. Source: https://prometheus.io/docs/practices/naming.
+about the account or its people; only the further logins have the names that you gave them. Source: https://prometheus.io/docs/practices/naming.
 """
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from datetime import datetime
 from functools import partial
 from pathlib import Path
 
 import attrs
 import trio
 from prometheus_client import Metric, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+from prometheus_client.core import HistogramMetricFamily
 from prometheus_client.registry import Collector
 
 from rcfs.errors import ConfigError
 from rcfs.private import replace_private_file
 from rcfs.status import WAIT_BOUNDS_S, ExpiryStatus, GroupStatus, RecordingExpiryStatus, Status
 from rcfs.transport import Recorder
+from rcfs.watch._families import counter, gauge, seconds
+from rcfs.watch._machine_metrics import machine_metrics
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 """The text format. Source: https://prometheus.io/docs/instrumenting/exposition_formats."""
@@ -35,8 +36,6 @@ _FILE_MODE = 0o644
 """node_exporter runs as another user."""
 
 StatusOf = Callable[[], Awaitable[Status]]
-Labels = tuple[str, ...]
-Samples = Sequence[tuple[Labels, float | None]]
 
 
 @attrs.frozen
@@ -53,17 +52,18 @@ def render_metrics(status: Status) -> bytes:
 
 
 def _metrics(status: Status) -> Iterator[Metric]:
-    yield _gauge(
+    yield gauge(
         "rcfs_info", "Always 1, with the version of rcfs.", [((status.version or "",), 1.0)], "version"
     )
-    yield _gauge("rcfs_start_time_seconds", "When the mount began.", [((), _time(status.started))])
+    yield gauge("rcfs_start_time_seconds", "When the mount began.", [((), seconds(status.started))])
     up = None if status.network is None else float(status.network == "up")
-    yield _gauge("rcfs_network_up", "Whether the servers can be reached.", [((), up)])
+    yield gauge("rcfs_network_up", "Whether the servers can be reached.", [((), up)])
     refused = None if status.login is None else float(status.login.state == "refused")
-    yield _gauge("rcfs_login_refused", "Whether the server refuses the login.", [((), refused)])
+    yield gauge("rcfs_login_refused", "Whether the server refuses the login.", [((), refused)])
     hints = None if status.hints is None else float(status.hints.state == "on")
-    yield _gauge("rcfs_hints_on", "Whether the server tells of changes at once.", [((), hints)])
+    yield gauge("rcfs_hints_on", "Whether the server tells of changes at once.", [((), hints)])
     yield from _requests(status)
+    yield from machine_metrics(status)
     yield from _queue(status)
     yield from _stored(status)
     yield from _losses(status)
@@ -73,7 +73,7 @@ def _metrics(status: Status) -> Iterator[Metric]:
 def _requests(status: Status) -> Iterator[Metric]:
     requests = status.requests
     by_outcome: Mapping[str, Mapping[str, int]] = {} if requests is None else requests.by_outcome
-    yield _counter(
+    yield counter(
         "rcfs_requests",
         "Requests that were sent, by usage plan group and outcome.",
         [
@@ -85,17 +85,17 @@ def _requests(status: Status) -> Iterator[Metric]:
         "outcome",
     )
     content = None if requests is None else requests.content
-    yield _counter("rcfs_content_requests", "Requests for attachments and recordings.", [((), content)])
+    yield counter("rcfs_content_requests", "Requests for attachments and recordings.", [((), content)])
 
     def of_groups(name: str, text: str, figure: Callable[[GroupStatus], float]) -> Metric:
-        return _gauge(name, text, [((row.group,), figure(row)) for row in status.quota or ()], "group")
+        return gauge(name, text, [((row.group,), figure(row)) for row in status.quota or ()], "group")
 
     yield of_groups("rcfs_quota_limit", "Requests that a window allows.", lambda row: row.limit)
     yield of_groups("rcfs_quota_used", "Requests of the window that are used.", lambda row: row.used)
     yield of_groups(
         "rcfs_quota_left",
         "Requests that may be sent now; 0 in a penalty.",
-        lambda row: 0 if row.frozen_for_s else max(0, row.limit - row.used),
+        lambda row: row.free,
     )
     yield of_groups("rcfs_quota_window_seconds", "Length of the window.", lambda row: row.window_s)
     yield of_groups("rcfs_quota_penalty_seconds", "Rest of the penalty.", lambda row: row.frozen_for_s)
@@ -104,9 +104,9 @@ def _requests(status: Status) -> Iterator[Metric]:
 def _queue(status: Status) -> Iterator[Metric]:
     labels, rows = ("group", "class"), status.queue or ()
     counts = [((row.group, row.priority), row.waiting) for row in rows]
-    yield _gauge("rcfs_queue_requests", "Requests of this process that wait.", counts, *labels)
+    yield gauge("rcfs_queue_requests", "Requests of this process that wait.", counts, *labels)
     ages = [((row.group, row.priority), row.oldest_s) for row in rows]
-    yield _gauge("rcfs_queue_oldest_seconds", "For how long the oldest has waited.", ages, *labels)
+    yield gauge("rcfs_queue_oldest_seconds", "For how long the oldest has waited.", ages, *labels)
     waits = HistogramMetricFamily(
         "rcfs_wait_seconds", "Time that requests waited for the quota.", labels=["class"]
     )
@@ -118,34 +118,35 @@ def _queue(status: Status) -> Iterator[Metric]:
         waits.add_metric([each.priority], buckets, each.sum_s)
     yield waits
     readers = status.readers
-    waiting, limit = (None, None) if readers is None else (readers.waiting, readers.limit)
-    yield _gauge("rcfs_readers_waiting", "Reads and listings that wait.", [((), waiting)])
-    yield _gauge("rcfs_readers_limit", "Most reads and listings that may wait.", [((), limit)])
+    if readers is not None:
+        yield gauge("rcfs_readers_waiting", "Reads and listings that wait.", [((), readers.waiting)])
+        yield gauge("rcfs_readers_limit", "Most reads and listings that may wait.", [((), readers.limit)])
+        yield gauge("rcfs_readers_reads_limit", "Most reads among those.", [((), readers.reads)])
     traffic = status.traffic
     received, read = (None, None) if traffic is None else (traffic.received_bytes, traffic.read_bytes)
-    yield _counter("rcfs_received_bytes", "Bytes of contents from the server.", [((), received)])
-    yield _counter("rcfs_read_bytes", "Bytes that programs have read.", [((), read)])
+    yield counter("rcfs_received_bytes", "Bytes of contents from the server.", [((), received)])
+    yield counter("rcfs_read_bytes", "Bytes that programs have read.", [((), read)])
 
 
 def _stored(status: Status) -> Iterator[Metric]:
     cache = status.cache
     if cache is not None:
-        yield _gauge("rcfs_cache_size_bytes", "Size of the cache.", [((), cache.size_bytes)])
-        yield _gauge("rcfs_cache_limit_bytes", "Largest size of the cache.", [((), cache.limit_bytes)])
-        yield _gauge("rcfs_cache_contents", "Contents in the cache.", [((), cache.contents)])
-        yield _counter("rcfs_cache_hits", "Opens that the cache served.", [((), cache.hits)])
-        yield _counter("rcfs_cache_misses", "Opens that it did not serve.", [((), cache.misses)])
+        yield gauge("rcfs_cache_size_bytes", "Size of the cache.", [((), cache.size_bytes)])
+        yield gauge("rcfs_cache_limit_bytes", "Largest size of the cache.", [((), cache.limit_bytes)])
+        yield gauge("rcfs_cache_contents", "Contents in the cache.", [((), cache.contents)])
+        yield counter("rcfs_cache_hits", "Opens that the cache served.", [((), cache.hits)])
+        yield counter("rcfs_cache_misses", "Opens that it did not serve.", [((), cache.misses)])
     mailboxes = status.mailboxes
     if mailboxes is not None:
-        yield _gauge("rcfs_mailboxes_loaded", "Mailboxes in the index.", [((), mailboxes.loaded)])
-        yield _gauge("rcfs_mailboxes_known", "Mailboxes that there are.", [((), mailboxes.known)])
-        yield _gauge("rcfs_messages", "Messages in the index.", [((), mailboxes.messages)])
+        yield gauge("rcfs_mailboxes_loaded", "Mailboxes in the index.", [((), mailboxes.loaded)])
+        yield gauge("rcfs_mailboxes_known", "Mailboxes that there are.", [((), mailboxes.known)])
+        yield gauge("rcfs_messages", "Messages in the index.", [((), mailboxes.messages)])
     loading = None if status.loads is None else len(status.loads)
-    yield _gauge("rcfs_mailboxes_loading", "Mailboxes that are being loaded.", [((), loading)])
+    yield gauge("rcfs_mailboxes_loading", "Mailboxes that are being loaded.", [((), loading)])
     calls = status.calls
     if calls is not None:
-        yield _gauge("rcfs_calls", "Calls in the index.", [((), calls.calls)])
-        yield _gauge("rcfs_recordings", "Recordings in the index.", [((), calls.recordings)])
+        yield gauge("rcfs_calls", "Calls in the index.", [((), calls.calls)])
+        yield gauge("rcfs_recordings", "Recordings in the index.", [((), calls.recordings)])
 
 
 def _losses(status: Status) -> Iterator[Metric]:
@@ -157,13 +158,13 @@ def _losses(status: Status) -> Iterator[Metric]:
     if recordings is not None:
         counts.append((("recording",), recordings.recordings, recordings.uncached))
     if retention is not None:
-        yield _gauge(
+        yield gauge(
             "rcfs_expiring",
             "Messages and recordings that RingCentral deletes within a week.",
             [(labels, number) for labels, number, _lacking in counts],
             "kind",
         )
-        yield _gauge(
+        yield gauge(
             "rcfs_expiring_uncached_contents",
             "Contents of those that are not whole in the cache.",
             [(labels, number) for labels, _number, number in counts],
@@ -172,20 +173,20 @@ def _losses(status: Status) -> Iterator[Metric]:
     rows: list[ExpiryStatus | RecordingExpiryStatus] = [*mailboxes]
     if recordings is not None:
         rows.append(recordings)
-    oldest_s = min((s for row in rows if (s := _time(row.oldest_uncached)) is not None), default=None)
+    oldest_s = min((s for row in rows if (s := seconds(row.oldest_uncached)) is not None), default=None)
     loss_s = min((row.loss_in_s for row in rows if row.loss_in_s is not None), default=None)
-    yield _gauge(
+    yield gauge(
         "rcfs_oldest_unarchived_timestamp_seconds",
         "When the oldest of those was made that are not whole in the cache; missing without any.",
         [((), oldest_s)],
     )
-    yield _gauge(
+    yield gauge(
         "rcfs_next_loss_seconds",
         "Time until RingCentral deletes the first of those; missing if nothing is lost within a week.",
         [((), loss_s)],
     )
-    ends = () if pulls is None else ((("whole",), _time(pulls.whole)), (("part",), _time(pulls.part)))
-    yield _gauge(
+    ends = () if pulls is None else ((("whole",), seconds(pulls.whole)), (("part",), seconds(pulls.part)))
+    yield gauge(
         "rcfs_last_good_pull_timestamp_seconds",
         "When the latest pull ended that left nothing out, of the whole account or of a part of it.",
         ends,
@@ -201,7 +202,7 @@ def _outbox(status: Status) -> Iterator[Metric]:
             (("asked",), changes.asked),
             (("held",), changes.held),
         ]
-        yield _gauge("rcfs_outbox_changes", "Changes that are not confirmed.", counts, "state")
+        yield gauge("rcfs_outbox_changes", "Changes that are not confirmed.", counts, "state")
     if sends is not None:
         counts = [
             (("waiting",), sends.waiting),
@@ -209,31 +210,11 @@ def _outbox(status: Status) -> Iterator[Metric]:
             (("unknown",), sends.unknown),
             (("failed",), sends.failed),
         ]
-        yield _gauge("rcfs_outbox_sends", "Messages to send that are not confirmed.", counts, "state")
-    oldest = [((kind,), _time(part.since)) for kind, part in (("change", changes), ("send", sends)) if part]
-    yield _gauge(
+        yield gauge("rcfs_outbox_sends", "Messages to send that are not confirmed.", counts, "state")
+    oldest = [((kind,), seconds(part.since)) for kind, part in (("change", changes), ("send", sends)) if part]
+    yield gauge(
         "rcfs_outbox_oldest_timestamp_seconds", "When the oldest of those was wanted.", oldest, "kind"
     )
-
-
-def _gauge(name: str, text: str, samples: Samples, *labels: str) -> Metric:
-    return _filled(GaugeMetricFamily(name, text, labels=labels), samples)
-
-
-def _counter(name: str, text: str, samples: Samples, *labels: str) -> Metric:
-    return _filled(CounterMetricFamily(name, text, labels=labels), samples)
-
-
-def _filled(family: GaugeMetricFamily | CounterMetricFamily, samples: Samples) -> Metric:
-    for labels, value in samples:
-        if value is not None:
-            family.add_metric(labels, value)
-    return family
-
-
-def _time(text: str | None) -> float | None:
-    """Seconds since 1970 UTC of a time in the status; None if it is not known."""
-    return None if text is None else datetime.fromisoformat(text).timestamp()
 
 
 async def listen(host: str, port: int) -> list[trio.SocketListener]:
