@@ -60,7 +60,7 @@ _TABLES: Mapping[str, Mapping[str, str]] = {
         "shared_options": _TEXT,
         "shared_wait": _NUMBER,
     },
-    "quota": {"ledger": _TEXT, "password_file": _TEXT},
+    "quota": {"ledger": _TEXT, "password_file": _TEXT, "ca_file": _TEXT},
     "crawlers": {"names": _TEXTS, "also": _TEXTS, "policy": _TEXT},
 }
 """The keys of each table, with the kind of their values."""

@@ -4,6 +4,7 @@ They are not in config.toml, because rcfs does not rewrite a file that you edit.
 """
 
 import os
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 
@@ -31,12 +32,13 @@ def read_credentials_file(
     `warn` gets a line when rcfs cannot use the file, or others may read it; systemd guards its own
     (`is_guarded`) by access control lists, which the mode does not show.
     """
+    option = "" if path is None else f" --credentials-file {shlex.quote(str(path))}"
     path = path or credentials_path()
     try:
         text = read_private_file(path, warn, is_guarded=is_guarded)
         return None if text is None else credentials_from_json(text)
     except ValueError:
-        warn(f"{path} does not hold credentials of rcfs; run `rcfs login` again")
+        warn(f"{path} does not hold credentials of rcfs; run `rcfs login{option}` again")
         return None
 
 

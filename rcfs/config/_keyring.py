@@ -1,23 +1,29 @@
 """Credentials in the desktop's keyring: one entry, saved and read as a whole.
 
 The keyring library is imported where it is used: it takes a tenth of a second and may start D-Bus. A keyring
-that is locked, or a bus on which nobody answers, may block forever, so every question has a deadline.
+that is locked, or a bus on which nobody answers, may block forever, so every question has a deadline. Only
+where a person waits at a terminal, a locked keyring opens its window: a service that is started again and
+again would open one each time.
 """
 
 import json
+import sys
 import threading
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 import attrs
 
+from rcfs.config._keyring_lock import KeyringLockedError, is_locked, is_terminal
 from rcfs.config._settings import Credentials
 from rcfs.errors import ConfigError
 
 _T = TypeVar("_T")
 
-ANSWERS_WITHIN_S = 30.0
-"""Longest wait for the keyring: long enough for you to type its password, short enough for a boot."""
+ANSWERS_WITHIN_S = 2.0
+"""Longest wait for the keyring, in seconds: an unlocked one answers within some milliseconds."""
+UNLOCKED_WITHIN_S = 30.0
+"""Longest wait for it at a terminal, in seconds: long enough to type its password."""
 TRIED_WITHIN_S = 2.0
 """Longest wait before rcfs saves in it: a locked keyring takes longer, and rcfs then offers a file."""
 _SERVICE = "rcfs"
@@ -89,7 +95,7 @@ def read_entry(name: str, warn: Callable[[str], None]) -> str | None:
         return _answered(lambda: _read(name))
     except NoKeyringError:
         pass
-    except TimeoutError as exc:
+    except (TimeoutError, KeyringLockedError) as exc:
         warn(str(exc))
     except Exception as exc:  # noqa: BLE001 - KeyringError, or whatever a backend and D-Bus raise
         warn(f"the keyring cannot be read ({type(exc).__name__})")
@@ -104,6 +110,8 @@ def find_entry(name: str) -> str | None:
     """
     try:
         return _answered(lambda: _read(name))
+    except KeyringLockedError:
+        raise
     except TimeoutError as exc:
         raise ConfigError(str(exc)) from None
     except Exception as exc:  # noqa: BLE001 - KeyringError, or whatever a backend and D-Bus raise
@@ -171,7 +179,7 @@ def clear_keyring() -> bool:
         return _answered(lambda: _read(_ENTRY) is not None and _delete(_ENTRY))
     except NoKeyringError:
         return False
-    except TimeoutError as exc:
+    except (TimeoutError, KeyringLockedError) as exc:
         raise ConfigError(
             f"{exc}; your credentials are still in it, so unlock it and run this again"
         ) from None
@@ -201,6 +209,8 @@ def _delete(name: str) -> bool:
 def _written(work: Callable[[], object], within_s: float | None = None) -> None:
     try:
         _answered(work, within_s)
+    except KeyringLockedError:
+        raise
     except TimeoutError as exc:
         raise ConfigError(str(exc)) from None
     except Exception as exc:  # noqa: BLE001 - KeyringError, or whatever a backend and D-Bus raise
@@ -211,24 +221,37 @@ def _written(work: Callable[[], object], within_s: float | None = None) -> None:
 def _answered(work: Callable[[], _T], within_s: float | None = None) -> _T:
     """The result of `work`, run in a thread that is abandoned when the keyring does not answer.
 
-    It gets `within_s` seconds; None for ANSWERS_WITHIN_S.
+    It gets `within_s` seconds; None for ANSWERS_WITHIN_S, and for a person at a terminal UNLOCKED_WITHIN_S.
 
     Raises:
+        KeyringLockedError: It is locked, and nobody is at a terminal.
         TimeoutError: The keyring has not answered in time.
     """
+    has_person = is_terminal()
     results: list[_T] = []
     errors: list[Exception] = []
 
     def run() -> None:
         try:
+            if not has_person and is_locked():
+                raise KeyringLockedError
             results.append(work())
         except Exception as exc:  # noqa: BLE001 - raised where it was asked for
             errors.append(exc)
 
     thread = threading.Thread(target=run, name="keyring", daemon=True)
     thread.start()
+    is_patient = has_person and within_s is None
     within_s = ANSWERS_WITHIN_S if within_s is None else within_s
     thread.join(within_s)
+    if is_patient and thread.is_alive():
+        print(
+            "rcfs: the keyring does not answer; if it is locked, type its password into its window, within"
+            f" {UNLOCKED_WITHIN_S:.0f} s",
+            file=sys.stderr,
+        )
+        within_s = UNLOCKED_WITHIN_S
+        thread.join(within_s)
     if errors:
         raise errors[0]
     if not results:

@@ -3,6 +3,7 @@
 `rcfs.config.load_settings` makes them. No repr of them shows a secret.
 """
 
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -182,6 +183,16 @@ class Settings:
         """The paths of the files in the state directory."""
         return StateFiles(self.state_dir)
 
+    @property
+    def login_command(self) -> str:
+        """The command with which the user saves other credentials in place of these."""
+        chosen = []
+        if self.account is not None:
+            chosen.append(f"--account {self.account}")
+        if self.credentials_file is not None:
+            chosen.append(f"--credentials-file {shlex.quote(str(self.credentials_file))}")
+        return " ".join(["rcfs login", *chosen])
+
     def require_credentials(self) -> Credentials:
         """The credentials.
 
@@ -194,13 +205,12 @@ class Settings:
             why = f" ({self.keyring_problem})" if self.keyring_problem else ""
             names = ", no ".join(SPOKEN[field] for field in self.missing_credentials)
             raise ConfigError(
-                f"there is no {names} of the account '{self.account}'{why}; run `rcfs login --account"
-                f" {self.account}`"
+                f"there is no {names} of the account '{self.account}'{why}; run `{self.login_command}`"
             )
         variables = ", ".join(LOGIN_VARIABLES[field][0] for field in self.missing_credentials)
         names = ", ".join(SPOKEN[field] for field in self.missing_credentials)
         why = f" ({self.keyring_problem})" if self.keyring_problem else ""
         raise ConfigError(
-            f"missing credentials: {names}{why}; run `rcfs login`, or set {variables}, or write them under"
-            f" [credentials] in {self.config_path} (`rcfs demo` needs none)"
+            f"missing credentials: {names}{why}; run `{self.login_command}`, or set {variables}, or write"
+            f" them under [credentials] in {self.config_path} (`rcfs demo` needs none)"
         )

@@ -93,6 +93,7 @@ _SETTINGS: Mapping[str, _Setting] = {
     "wait_online": _Setting(parse_wait_online, "mount.wait_online", field="wait_online_s"),
     "ledger": _Setting(parse_ledger_address, "quota.ledger", ("RCFS_LEDGER",)),
     "ledger_password_file": _Setting(parse_path, "quota.password_file"),
+    "ledger_ca_file": _Setting(parse_path, "quota.ca_file"),
     "metrics": _Setting(parse_address, "mount.metrics"),
     "metrics_textfile": _Setting(parse_textfile, "mount.metrics_textfile"),
     "notify": _Setting(key="mount.notify"),
@@ -156,6 +157,9 @@ def load_settings(
     }
     values.setdefault("cache_dir", platformdirs.user_cache_path("rcfs"))
     values.setdefault("state_dir", platformdirs.user_state_path("rcfs"))
+    ca_file = values.pop("ledger_ca_file", None)
+    if ca_file is not None and "ledger" in values:
+        values["ledger"] = attrs.evolve(values["ledger"], ca_file=str(ca_file))
     if values.get("allow_other"):
         values.setdefault("umask", OTHERS_UMASK)
     # Programs of the command line are added to those of the file.

@@ -1,8 +1,9 @@
 """This machine: processes, the mount table, mount points, FUSE, the background, log files.
 
-`rcfs.host.logs` and `rcfs.host.signals` are not re-exported here, because they load structlog and trio.
+`rcfs.host.logs` and `rcfs.host.signals` are not re-exported here, because they load logging and trio.
 """
 
+from rcfs.host._automount_guard import detached_at_death as detached_at_death
 from rcfs.host._background import Outcome as Outcome
 from rcfs.host._background import Parent as Parent
 from rcfs.host._background import run_in_background as run_in_background

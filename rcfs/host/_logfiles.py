@@ -1,4 +1,4 @@
-"""The trace of an unexpected error. Not in `logs`, which loads structlog."""
+"""The trace of an unexpected error. Not in `logs`, which loads logging."""
 
 import os
 import traceback

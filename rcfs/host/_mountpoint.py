@@ -53,6 +53,8 @@ class MountState:
     """A sentence about it that begins with the path."""
     advice: str = ""
     """The remedy; empty when nothing needs to be done."""
+    owner: int | None = None
+    """The process of rcfs that has mounted the path, and lives."""
 
 
 @attrs.frozen
@@ -108,7 +110,9 @@ def inspect_mountpoint(path: Path, registry: Registry) -> MountState:
             return MountState(path, MountKind.UNUSABLE, detail, f"detach it: fusermount3 -u -z {quoted}")
         by = f" by process {alive.pid}" if alive is not None else ""
         advice = f"unmount it first: {'rcfs umount' if ours else 'umount'} {quoted}"
-        return MountState(path, MountKind.MOUNTED, f"{path} is already mounted{by} ({mount.fstype})", advice)
+        detail = f"{path} is already mounted{by} ({mount.fstype})"
+        owner = alive.pid if alive is not None else None
+        return MountState(path, MountKind.MOUNTED, detail, advice, owner)
     if answer is None:
         detail = f"{path} does not answer, perhaps because it is on a network or FUSE mount that hangs"
         return MountState(path, MountKind.UNUSABLE, detail, "choose another mount point")

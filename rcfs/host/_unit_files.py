@@ -1,8 +1,7 @@
 """The texts of systemd units that run rcfs for a user: a mount, and a pull at a time of the day.
 
-The unit of a mount can hardly be hardened: ``NoNewPrivileges=``, which every filter of system calls implies,
-forbids fusermount3, which is setuid root; in a mount namespace of its own nobody else would see the mount.
-A pull mounts nothing and has the filters. Source: systemd.exec(5), systemd.service(5), systemd.timer(5).
+The unit of a mount can hardly be hardened; it says why. A pull mounts nothing and has the filters.
+Source: systemd.exec(5), systemd.service(5), systemd.timer(5).
 """
 
 import re
@@ -40,6 +39,12 @@ TimeoutStartSec=120
 WatchdogSec={watchdog_s}
 UMask=0077
 LimitCORE=0
+# All else would break the mount. fusermount3 is setuid root, and NoNewPrivileges= forbids that; the systemd
+# of a user sets it with each of SystemCallFilter=, SystemCallArchitectures=, RestrictAddressFamilies=,
+# RestrictNamespaces=, RestrictRealtime=, RestrictSUIDSGID=, LockPersonality=, MemoryDenyWriteExecute=,
+# ProtectClock=, ProtectHostname= and ProtectKernel*=. PrivateTmp=, PrivateDevices=, ProtectHome=,
+# ProtectSystem= and ProtectProc= make a mount namespace, which would hide the mount from you. Only root can
+# restrict capabilities, devices and IP addresses.
 
 [Install]
 WantedBy=default.target
