@@ -10,11 +10,13 @@ import _signal  # type: ignore[import-not-found]  # typeshed leaves it out
 if _signal.getsignal(_signal.SIGINT) is _signal.default_int_handler:
     _signal.signal(_signal.SIGINT, _signal.SIG_DFL)
 
-from rcfs._interrupt import quit_on_interrupt
+from rcfs._interrupt import loading
 
-quit_on_interrupt()
+with loading():
+    from rcfs._shared_repr import share_repr
 
-from rcfs.cli import main  # noqa: E402
+    share_repr()
+    from rcfs.cli import main
 
 if __name__ == "__main__":
     main()

@@ -1,10 +1,11 @@
-"""The two effects of Ctrl-C: it ends the process at once, or raises KeyboardInterrupt.
+"""Loading modules, and the two effects of Ctrl-C: it ends the process at once, or raises KeyboardInterrupt.
 
 While modules are loaded, a KeyboardInterrupt would print a traceback, or be lost, as Python ignores
 exceptions in the callbacks that loading runs. There is nothing to clean up then, so the process can end at
 once.
 """
 
+import gc
 import os
 import signal
 from collections.abc import Iterator
@@ -36,11 +37,18 @@ def raise_on_interrupt() -> None:
 
 @contextmanager
 def loading() -> Iterator[None]:
-    """A block in which Ctrl-C ends this process: for loading modules, when there is nothing to clean up."""
+    """A block that loads modules, when there is nothing to clean up.
+
+    Ctrl-C ends this process, and the garbage collector rests: nearly all objects that loading makes stay, so
+    that searching them costs a mount 35 ms for nothing (measured 2026-11).
+    """
     raising = signal.getsignal(signal.SIGINT) is signal.default_int_handler
     quit_on_interrupt()
+    gc.disable()
     try:
         yield
     finally:
+        gc.freeze()
+        gc.enable()
         if raising:
             raise_on_interrupt()

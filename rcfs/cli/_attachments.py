@@ -78,17 +78,17 @@ def _in_mount(place: TreePath, mountpoint: Path) -> list[Found]:
 
 
 def _in_account(settings: Settings, places: Sequence[TreePath]) -> list[Found]:
-    import structlog
     import trio
 
     from rcfs.assembly.engine import engine_of, open_stores
+    from rcfs.host.logs import EventLog
     from rcfs.model import Filter
     from rcfs.pull import Pull, Walk
     from rcfs.transport import Recorder
     from rcfs.tree import ContentFile
 
     paths = [place.parts for place in places]
-    recorder = Recorder(structlog.get_logger("rcfs"))
+    recorder = Recorder(EventLog())
     found: list[Found] = []
 
     async def look() -> None:

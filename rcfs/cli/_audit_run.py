@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Protocol
 
 import attrs
-import structlog
 import trio
 
 from rcfs.assembly.engine import engine_of, open_stores
@@ -17,7 +16,7 @@ from rcfs.cli._treepaths import not_in_tree
 from rcfs.config import Settings
 from rcfs.errors import ConfigError
 from rcfs.host import allow_many_files, forbid_core_dumps
-from rcfs.host.logs import log_to_file
+from rcfs.host.logs import EventLog, log_to_file
 from rcfs.host.signals import interruptible, lasting
 from rcfs.model import Filter
 from rcfs.transport import Recorder
@@ -61,7 +60,7 @@ def audit_account(settings: Settings, job: Job, report: Report) -> tuple[Summary
     forbid_core_dumps()
     settings = attrs.evolve(settings, offline=job.offline)
     log_to_file(settings.files.pull_log, settings.log_level)
-    recorder = Recorder(structlog.get_logger("rcfs"))
+    recorder = Recorder(EventLog())
 
     async def work() -> Summary:
         async with AsyncExitStack() as stack:

@@ -70,7 +70,7 @@ def _by_server(app: Credentials, flow: BrowserLogin, port: int, url: str) -> Log
         how = "log in, in the browser that opens now, or at" if opened else "log in at"
         tell(f"{how} this address:\n{url}")
         if not opened:
-            tell("if the browser is on another machine, press Ctrl-C and run `rcfs login --no-browser`")
+            tell("if the browser is on another machine, press Ctrl-C and run this again with --no-browser")
         if not server.wait(_LOGIN_WITHIN_S):
             raise AuthError(
                 f"no answer came from the browser within {_LOGIN_WITHIN_S / 60:.0f} minutes; if its page"
@@ -90,7 +90,7 @@ def _redeemed(app: Credentials, flow: BrowserLogin, code: str) -> LoggedIn:
     if not token.refresh:
         raise AuthError(
             "the app gets no refresh token, so the login would end within the hour; allow it in the"
-            " developer console, or use `rcfs login --jwt`"
+            " developer console, or log in with --jwt"
         )
     if not token.user:
         raise ServerError("login: the answer names no user; check the server's URL")

@@ -24,16 +24,21 @@ _BASH_QUOTED = """\
 
 @click.command("completion", epilog=examples(*_INSTALL.values()))
 @click.argument("shell", type=click.Choice(tuple(_INSTALL)))
-@click.pass_context
-def completion(context: click.Context, shell: str) -> None:
+def completion(shell: str) -> None:
     """Print a script that completes rcfs commands in your shell."""
+    say(script(shell))
+
+
+def script(shell: str) -> str:
+    """The completion script for ``bash``, ``zsh`` or ``fish``, without its last newline."""
     complete = get_completion_class(shell)
     assert complete is not None  # noqa: S101 - the choices are shells that click knows
-    script = complete(context.find_root().command, {}, "rcfs", "_RCFS_COMPLETE").source().strip()
+    # The script asks the command for completions, so it is the same for any command.
+    text = complete(click.Command("rcfs"), {}, "rcfs", "_RCFS_COMPLETE").source().strip()
     if shell == "fish":
-        script = script.replace(_FISH_SPLIT, 'string split --max 1 "," $completion')
-    script = script.replace(_BASH_TAKEN, _BASH_QUOTED)
-    first, _, rest = script.partition("\n")
+        text = text.replace(_FISH_SPLIT, 'string split --max 1 "," $completion')
+    text = text.replace(_BASH_TAKEN, _BASH_QUOTED)
+    first, _, rest = text.partition("\n")
     note = f"# Install: {_INSTALL[shell]}"
     # zsh reads from the first line of the file which command it completes.
-    say(f"{first}\n{note}\n{rest}" if first.startswith("#compdef") else f"{note}\n{script}")
+    return f"{first}\n{note}\n{rest}" if first.startswith("#compdef") else f"{note}\n{text}"

@@ -148,7 +148,8 @@ def login(
     if entry.user:
         announce(f"Logged in. Saved the credentials in {place}.")
     else:
-        announce(f"Saved the credentials in {place}. `rcfs doctor` checks that the server accepts them.")
+        doctor = where.login_command.replace("login", "doctor", 1)
+        announce(f"Saved the credentials in {place}. `{doctor}` checks that the server accepts them.")
     if pool is not None:
         tell("mounts that are up notice new credentials of their logins; a further login needs a new mount")
 

@@ -27,7 +27,7 @@ from rcfs.cli._options import (
     log_level_option,
 )
 from rcfs.cli._output import announce, warn
-from rcfs.cli._run import ready_mountpoint, serve_here, serve_in_background
+from rcfs.cli._run import check_mount, ready_mountpoint, serve_here, serve_in_background
 from rcfs.cli._simulator import messages_option, require_demo_extra, seed_option
 from rcfs.config import Credentials, Settings, load_settings
 from rcfs.errors import MountError, RcfsError
@@ -93,6 +93,7 @@ def demo(
         # The registry is the usual one, so that `rcfs status` and `rcfs umount` find the demo.
         registry = Registry(common.state_dir)
         settings = _demo_settings(common, cache_dir)
+        check_mount(settings, options)
         path = ready_mountpoint(_created(mountpoint), settings, registry)
         if parent is not None:
             parent.leave_terminal(settings.files.early_errors)

@@ -207,6 +207,8 @@ def _mountpoint(mountpoint: Path, settings: Settings) -> Finding:
     if state.kind is MountKind.STALE:
         return Finding("mount point", State.NOTE, state.detail, "`rcfs mount` replaces it")
     if state.kind is MountKind.MOUNTED:
+        if state.owner is not None:  # it is what the user asks about, so there is nothing to unmount
+            return Finding("mount point", State.OK, state.detail)
         return Finding("mount point", State.NOTE, state.detail, state.advice)
     if state.kind is MountKind.UNUSABLE:
         return Finding("mount point", State.PROBLEM, state.detail, state.advice)

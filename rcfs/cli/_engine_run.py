@@ -4,7 +4,6 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TypeVar
 
-import structlog
 import trio
 
 from rcfs.assembly.engine import engine_of, open_stores
@@ -13,7 +12,7 @@ from rcfs.config import Settings
 from rcfs.engine import Engine
 from rcfs.errors import ForbiddenError, sole_cause
 from rcfs.host import allow_many_files, forbid_core_dumps
-from rcfs.host.logs import log_to_file
+from rcfs.host.logs import EventLog, log_to_file
 from rcfs.host.signals import interruptible, lasting
 from rcfs.transport import Recorder
 
@@ -40,7 +39,7 @@ def run_engine(
     allow_many_files()
     forbid_core_dumps()
     log_to_file(log, settings.log_level)
-    recorder = Recorder(structlog.get_logger("rcfs"))
+    recorder = Recorder(EventLog())
     found: list[T] = []
 
     async def run() -> None:

@@ -20,12 +20,12 @@ def ledger_findings(settings: Settings, address: LedgerAddress) -> Iterator[Find
     try:
         connection = ServerConnection(address, read_ledger_password(settings), "trial")
         with closing(connection):
-            connection.load("doctor", 0.0, "", 0)
+            connection.load("doctor", None, "", 0)
             begun_s = monotonic()
-            held = connection.load("doctor", 0.0, "", 0)
+            held = connection.load("doctor", None, "", 0)
             answered_s = monotonic() - begun_s
             at = held.generation, held.version
-            connection.store("doctor", 0.0, at, ("trial", held.version + 1), 0.0, b"{}")
+            connection.store("doctor", None, at, ("trial", held.version + 1), 0.0, b"{}")
             info = connection.info()
     except RcfsError as exc:
         yield problem_of(_NAME, exc)
@@ -44,8 +44,9 @@ def ledger_findings(settings: Settings, address: LedgerAddress) -> Iterator[Find
     else:
         yield Finding(_NAME, State.OK, detail)
     policy = info.get("maxmemory_policy", "noeviction")
-    if info.get("maxmemory", 0) and policy.startswith("allkeys"):
-        advice = "set maxmemory-policy noeviction there; else it may drop the ledger"
+    if info.get("maxmemory", 0) and policy != "noeviction":
+        lost = "the ledger" if policy.startswith("allkeys") else "the list of a pull with --join"
+        advice = f"set maxmemory-policy noeviction there; else it may drop {lost}"
         yield Finding(_NAME, State.PROBLEM, f"maxmemory-policy is {policy}", advice)
     if not info.get("aof_enabled"):
         advice = "set appendonly yes there; else a restart loses what no running mount remembers"

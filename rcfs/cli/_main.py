@@ -150,8 +150,15 @@ class Commands(RcfsGroup):
         assert isinstance(command, click.Command)  # noqa: S101 - as in the table
         if cmd_name in _LOGGING_IN:
             choose_login(command)
-        raise_on_interrupt()  # a command may have things to close
         return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command that `args` name, which runs next; see `click.Group.resolve_command`."""
+        found = super().resolve_command(ctx, args)
+        raise_on_interrupt()  # a command may have things to close
+        return found
 
 
 def _show_version(context: click.Context, _option: click.Parameter, wanted: object) -> None:

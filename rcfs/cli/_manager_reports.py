@@ -37,7 +37,7 @@ def _state(engine: Engine) -> str:
             f"{mailboxes.loaded:,} of {mailboxes.known:,} mailboxes loaded, {mailboxes.messages:,} messages"
         )
     if engine.lane.session.refused is not None:
-        parts.append("RingCentral refuses the login: run `rcfs login`")
+        parts.append(f"RingCentral refuses the login: run `{engine.lane.session.login_command}`")
     elif engine.network.state != "up":
         parts.append("without the network")
     return "; ".join(parts) or "mounted"

@@ -3,8 +3,8 @@
 import json
 import shlex
 import signal
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Sequence
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,16 +20,16 @@ from rcfs.cli._options import (
     state_dir_option,
 )
 from rcfs.cli._output import announce, warn
-from rcfs.cli._run import ready_mountpoint, serve_here, serve_in_background
+from rcfs.cli._run import check_mount, ready_mountpoint, serve_here, serve_in_background
 from rcfs.cli._settings import read_settings
-from rcfs.config import Settings
-from rcfs.errors import ConfigError, MountError
+from rcfs.errors import MountError
 from rcfs.filenames import StateFiles
 from rcfs.host import (
     FSTYPE,
     MountRecord,
     Parent,
     Registry,
+    detached_at_death,
     ended_within,
     is_automount,
     mount_at,
@@ -73,36 +73,20 @@ def mount(context: click.Context, /, mountpoint: Path, *, foreground: bool, **op
 
     def serve(parent: Parent | None) -> None:
         settings = read_settings(options)
-        _check_contrary(settings, options)
         settings.require_credentials()
+        check_mount(settings, options)
         registry = Registry(settings.state_dir)
         path = ready_mountpoint(mountpoint, settings, registry)
+        is_automatic = is_automount(path)
         if parent is not None:
-            parent.leave_terminal(settings.files.early_errors, in_group=is_automount(path))
-        serve_here(settings, path, registry, parent)
+            parent.leave_terminal(settings.files.early_errors, in_group=is_automatic)
+        with detached_at_death(path) if is_automatic else nullcontext():
+            serve_here(settings, path, registry, parent)
 
     if foreground:
         serve(None)
     else:
         serve_in_background(context, serve)
-
-
-def _check_contrary(settings: Settings, options: Mapping[str, Any]) -> None:
-    """Checks that the mount is not both to refuse changes and to make them.
-
-    --read-only wins over what the environment or the config file allows.
-
-    Raises:
-        ConfigError: It is.
-    """
-    changing = [name for name in ("read_write", "send") if getattr(settings, name)]
-    is_option = options["read_only"] and not any(options[name] for name in changing)
-    if settings.read_only and changing and not is_option:
-        other = max(changing, key=lambda name: bool(options[name])).replace("_", "-")
-        raise ConfigError(
-            f"--read-only and --{other} contradict each other; leave one out, also in the environment and in"
-            f" config.toml, or give --no-read-only or --no-{other}"
-        )
 
 
 @click.command("umount", epilog=examples("rcfs umount ~/ringcentral"))

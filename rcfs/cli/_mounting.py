@@ -4,11 +4,14 @@ import gc
 import os
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
+from importlib import import_module
 from pathlib import Path
+from threading import Thread
+from typing import TYPE_CHECKING
 
 import attrs
-import structlog
 import trio
 
 from rcfs.assembly.engine import engine_of, open_stores
@@ -16,11 +19,13 @@ from rcfs.cli._explain import Interrupted
 from rcfs.cli._manager_reports import report_to
 from rcfs.cli._watching import watchers_of
 from rcfs.config import Settings
-from rcfs.files import CrawlerPolicy, CrawlerRule
-from rcfs.fuse import MountOptions, Ownership, serve_mount
 from rcfs.host import ServiceManager, allow_many_files, forbid_core_dumps, share_heaps, switch_threads_soon
+from rcfs.host.logs import EventLog
 from rcfs.host.signals import hearing, lasting
 from rcfs.transport import Recorder, keep_going
+
+if TYPE_CHECKING:
+    from rcfs.fuse import MountOptions
 
 _NOT_STOPPED = "not stopped, because programs that use the mount would hang; Ctrl-C unmounts it"
 
@@ -52,7 +57,53 @@ def serve(
     share_heaps()
     forbid_core_dumps()
     switch_threads_soon()
-    options = MountOptions(
+    ending = _Ending()
+
+    async def run() -> None:
+        with ending.beginning:
+            watchers = await watchers_of(settings, recorder, mountpoint)
+            async with engine_of(
+                settings, recorder, stores, tolerant=True, wait_online_s=wait_online_s, on_wait=on_wait
+            ) as engine:
+                from rcfs.fuse import serve_mount
+
+                # The 50,000 objects of the program itself stay to its end. Each time that the garbage
+                # collector searched them, it stopped the event loop for 25 to 60 ms (measured 2026-11).
+                gc.freeze()
+                ending.mounting = True
+                async with trio.open_nursery() as nursery:
+                    if manager is not None:
+                        report = partial(report_to, manager, engine)
+                        nursery.start_soon(keep_going, recorder, "manager", report)
+                    await serve_mount(
+                        engine,
+                        _options(settings, mountpoint),
+                        on_ready,
+                        ending.asked,
+                        started_s=time.time(),
+                        watchers=watchers,
+                    )
+                    nursery.cancel_scope.cancel()
+
+    recorder = Recorder(EventLog())
+    with lasting(partial(recorder.note, _NOT_STOPPED)), open_stores(settings, recorder) as stores:
+        Thread(target=_load_fuse).start()
+        trio.run(hearing, ending.hear, run)
+    if not ending.mounting and ending.first:
+        raise Interrupted(ending.first)
+
+
+def _load_fuse() -> None:
+    """Loads the fuse room while the server checks the login; the import in `serve` waits for the rest."""
+    with suppress(Exception):  # That import raises it again.
+        import_module("rcfs.fuse")
+
+
+def _options(settings: Settings, mountpoint: Path) -> "MountOptions":
+    from rcfs.files import CrawlerPolicy, CrawlerRule
+    from rcfs.fuse import MountOptions, Ownership
+
+    return MountOptions(
         mountpoint=mountpoint,
         max_wait_s=settings.max_wait_s,
         allow_other=settings.allow_other,
@@ -72,32 +123,6 @@ def serve(
             settings.crawlers, settings.more_crawlers, CrawlerPolicy(settings.crawler_policy)
         ),
     )
-    ending = _Ending()
-
-    async def run() -> None:
-        with ending.beginning:
-            watchers = await watchers_of(settings, recorder, mountpoint)
-            async with engine_of(
-                settings, recorder, stores, tolerant=True, wait_online_s=wait_online_s, on_wait=on_wait
-            ) as engine:
-                ending.mounting = True
-                async with trio.open_nursery() as nursery:
-                    if manager is not None:
-                        report = partial(report_to, manager, engine)
-                        nursery.start_soon(keep_going, recorder, "manager", report)
-                    await serve_mount(
-                        engine, options, on_ready, ending.asked, started_s=time.time(), watchers=watchers
-                    )
-                    nursery.cancel_scope.cancel()
-
-    recorder = Recorder(structlog.get_logger("rcfs"))
-    with lasting(partial(recorder.note, _NOT_STOPPED)), open_stores(settings, recorder) as stores:
-        # The 50,000 objects of the program itself stay to its end. Each time that the garbage collector
-        # searched them, it stopped the event loop for 25 to 60 ms (measured 2026-11).
-        gc.freeze()
-        trio.run(hearing, ending.hear, run)
-    if not ending.mounting and ending.first:
-        raise Interrupted(ending.first)
 
 
 @attrs.define

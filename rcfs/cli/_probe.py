@@ -6,13 +6,13 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import attrs
-import structlog
 import trio
 
 from rcfs.assembly.connecting import client_of, connect, proxies_to, shared_session
 from rcfs.cli._findings import Finding, State, facts_of, problem_of
 from rcfs.config import PoolEntry, Settings
 from rcfs.errors import AuthError, ConfigError, ForbiddenError, PlatformError, UnreachableError
+from rcfs.host.logs import EventLog
 from rcfs.model import Priority, account_from
 from rcfs.platform import Proxies, Request, list_messages, read_account, read_own_extension
 from rcfs.transport import Recorder, Requester, RequestOptions
@@ -45,7 +45,7 @@ async def _probe_login(settings: Settings, entry: PoolEntry, own_account: str) -
 async def _account_of(settings: Settings) -> tuple[str, str]:
     """The account of the login of `settings`, or why the server does not tell it; the other is empty."""
     credentials = settings.require_credentials()
-    recorder = Recorder(structlog.get_logger("rcfs"))
+    recorder = Recorder(EventLog())
     client = client_of(settings, proxies_to(credentials.server_url))
     has_sessions = settings.files.sessions.exists()
     shared = shared_session(settings, credentials.identity, recorder) if has_sessions else None
@@ -77,7 +77,7 @@ async def _probe(settings: Settings) -> list[Finding]:
         return [problem_of("proxy", exc)]
     client = client_of(settings, proxies)
     findings += _proxies(proxies, credentials.server_url, settings.media_url)
-    recorder = Recorder(structlog.get_logger("rcfs"))
+    recorder = Recorder(EventLog())
     # The doctor must not create a state directory. It tries the session of the mounts, if they have one,
     # because another login might end it.
     has_sessions = settings.files.sessions.exists()
@@ -87,7 +87,7 @@ async def _probe(settings: Settings) -> list[Finding]:
         try:
             await connection.lane.session.token(options)
         except PlatformError as exc:
-            findings.append(_no_login(credentials.server_url, exc, is_browser=bool(credentials.user)))
+            findings.append(_no_login(settings, exc))
         else:
             findings.append(Finding("login", State.OK, f"logged in to {credentials.server_url}"))
             allowed = [
@@ -100,14 +100,15 @@ async def _probe(settings: Settings) -> list[Finding]:
     return findings + [await _probe_login(settings, entry, own_account) for entry in settings.pool]
 
 
-def _no_login(server_url: str, error: PlatformError, *, is_browser: bool) -> Finding:
+def _no_login(settings: Settings, error: PlatformError) -> Finding:
+    credentials = settings.require_credentials()
     if isinstance(error, AuthError):
         return Finding(
             "login",
             State.PROBLEM,
             str(error),
-            "run: rcfs login"
-            if is_browser
+            f"run: {settings.login_command}"
+            if credentials.user
             else "check client id, client secret and JWT in the developer console: the app must allow the JWT"
             " grant, and the JWT must be for this app and not expired",
             facts_of(error),
@@ -118,7 +119,7 @@ def _no_login(server_url: str, error: PlatformError, *, is_browser: bool) -> Fin
         "login",
         State.PROBLEM,
         str(error),
-        f"check that {server_url} is the right server, and that this machine can reach it",
+        f"check that {credentials.server_url} is the right server, and that this machine can reach it",
         facts_of(error),
     )
 

@@ -7,7 +7,6 @@ from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 
 import attrs
-import structlog
 import trio
 
 from rcfs.assembly.engine import engine_of, open_stores
@@ -21,6 +20,7 @@ from rcfs.config import Settings
 from rcfs.engine import Engine
 from rcfs.errors import ForbiddenError, PartialError, StoreError
 from rcfs.host import allow_many_files, forbid_core_dumps
+from rcfs.host.logs import EventLog
 from rcfs.host.signals import hearing, lasting
 from rcfs.mailbox import note_pull
 from rcfs.model import Filter
@@ -96,7 +96,7 @@ def carry_out(settings: Settings, job: Job, report: Report) -> int:
                 with _parts_of(settings, engine, job) as shared:
                     await _pull(engine, job, report, interruption, shared)
 
-    recorder = Recorder(structlog.get_logger("rcfs"))
+    recorder = Recorder(EventLog())
     with lasting(), open_stores(settings, recorder) as stores:
         trio.run(hearing, interruption.hear, run)
     return interruption.received

@@ -2,8 +2,10 @@
 
 import os
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import attrs
 import click
@@ -25,15 +27,28 @@ from rcfs.host import (
 )
 
 
-def ready_mountpoint(path: Path, settings: Settings, registry: Registry) -> Path:
-    """Checks everything that a mount at `path` needs, and returns the resolved path.
+def check_mount(settings: Settings, options: Mapping[str, Any]) -> None:
+    """Checks everything that a mount needs of this machine and its settings, whatever its mount point.
+
+    Args:
+        settings: The settings of the mount.
+        options: The options of the command line: --read-only wins over what other sources allow.
 
     Raises:
-        ConfigError: ``allow_other`` is set, but the administrator forbids it; or the mount would lock out
-            this user; or a package for metrics is missing.
+        ConfigError: Options contradict each other; ``allow_other`` is set, but the administrator forbids it;
+            the mount would lock out this user; or a package for metrics is missing.
         FuseUnavailableError: FUSE is missing or not permitted.
-        MountError: The mount point cannot be used.
     """
+    changing = [name for name in ("read_write", "send") if getattr(settings, name)]
+    is_option = options.get("read_only") and not any(options.get(name) for name in changing)
+    if settings.read_only and changing and not is_option:
+        other = max(changing, key=lambda name: bool(options.get(name))).replace("_", "-")
+        raise ConfigError(
+            f"--read-only and --{other} contradict each other; leave one out, also in the environment and in"
+            f" config.toml, or give --no-read-only or --no-{other}"
+        )
+    if options.get("allow_purge") and not settings.read_write:
+        raise ConfigError("--allow-purge has no effect without --read-write; add that, or leave it out")
     check_watching(settings)
     system = FuseSystem()
     system.check()
@@ -47,7 +62,19 @@ def ready_mountpoint(path: Path, settings: Settings, registry: Registry) -> Path
             f"you could not enter the mount yourself, because user {settings.uid} would own it with umask"
             f" {settings.umask:03o}; add --allow-other, or omit --uid"
         )
-    return prepare_mountpoint(path, settings, registry, tell)
+
+
+def ready_mountpoint(path: Path, settings: Settings, registry: Registry) -> Path:
+    """Does what `prepare_mountpoint` does, and loads what serves the mount meanwhile.
+
+    Raises:
+        MountError: The mount point cannot be used.
+    """
+    with ThreadPoolExecutor(1) as pool, loading():
+        # A process looks at the mount point, which takes 11 ms.
+        preparing = pool.submit(prepare_mountpoint, path, settings, registry, tell)
+        import rcfs.cli._mounting  # noqa: F401 - `serve_here` uses it
+    return preparing.result()
 
 
 def serve_here(

@@ -11,10 +11,10 @@ import click
 
 from rcfs.cli._options import MountpointText, PathText, SummarisingGroup, examples, json_option, several
 from rcfs.cli._output import announce, say, say_json, warn
+from rcfs.cli._run import check_mount
 from rcfs.config import Settings, find_config, load_settings
 from rcfs.errors import ConfigError, MountError, RcfsError
 from rcfs.host import (
-    FuseSystem,
     MountKind,
     Registry,
     SystemFiles,
@@ -143,7 +143,7 @@ def _install_mount(words: Sequence[str]) -> None:
     named = context.params["mountpoint"]
     place = _absolute(named)
     settings = _settings_of(context)
-    FuseSystem().check()
+    check_mount(settings, context.params)
     units = UserUnits()
     units.check()
     (name,) = _names(place, None)
@@ -224,7 +224,7 @@ def _settings_of(context: click.Context) -> Settings:
         why = f" ({settings.keyring_problem})" if settings.keyring_problem else ""
         raise ConfigError(
             f"no credentials are saved{why}, and a unit does not get the variables of this shell; run"
-            " `rcfs login`"
+            f" `{settings.login_command}`"
         )
     return settings
 

@@ -1,13 +1,12 @@
 """Ends the session that a killed mount has left on the server."""
 
-import structlog
 import trio
 
 from rcfs.assembly.connecting import client_of, connect, proxies_to
 from rcfs.cli._output import warn
 from rcfs.config import Credentials, Settings
 from rcfs.errors import RcfsError
-from rcfs.host.logs import log_to_terminal
+from rcfs.host.logs import EventLog, log_to_terminal
 from rcfs.store import LinuxMachine, SharedSession, grant_path
 from rcfs.transport import Recorder
 
@@ -31,7 +30,7 @@ def end_session(settings: Settings) -> None:
 
 
 async def _end(settings: Settings, login: Credentials) -> None:
-    recorder = Recorder(structlog.get_logger("rcfs"))
+    recorder = Recorder(EventLog())
     client = client_of(settings, proxies_to(login.server_url))
     shared = SharedSession(settings.files.sessions, login.identity, LinuxMachine.here().boot)
     async with connect(settings, client, recorder, shared, offline=settings.offline) as connection:

@@ -19,7 +19,7 @@ from rcfs.cli._simulator_fault import fault
 from rcfs.cli._simulator_journal import print_journal
 from rcfs.cli._simulator_numbers import numbers
 from rcfs.config import read_limits
-from rcfs.errors import ConfigError
+from rcfs.errors import ConfigError, install_command
 
 if TYPE_CHECKING:
     from rcfs.simulator import Endpoints
@@ -35,7 +35,7 @@ def require_demo_extra() -> None:
     """
     for name in _DEMO_MODULES:
         if importlib.util.find_spec(name) is None:
-            raise ConfigError(f"the simulator needs the package {name}; run pip install 'rcfs[demo]'")
+            raise ConfigError(f"the simulator needs the package {name}; run: {install_command('demo')}")
 
 
 def _whole(flag: str, description: str, *, least: int = 0, most: int | None = None) -> Callable[[Any], Any]:

@@ -9,7 +9,7 @@ import click
 from rcfs.cli._options import MountpointText, Seconds, examples, state_dir_option
 from rcfs.cli._settings import read_settings
 from rcfs.cli._status import read_status
-from rcfs.errors import ConfigError, MountError
+from rcfs.errors import ConfigError, MountError, install_command
 from rcfs.host import Registry, run_limited
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def top(mountpoint: Path | None, state_dir: Path | None, every_s: float) -> None
         from rcfs.watch.top import Top
     except ModuleNotFoundError as exc:
         raise ConfigError(
-            "`rcfs top` needs the package textual, which is not installed; run: pip install 'rcfs[top]'"
+            f"`rcfs top` needs the package textual, which is not installed; run: {install_command('top')}"
         ) from exc
     Top(lambda: _look(path), lambda action, pid: _act(path, action, pid), every_s=every_s).run()
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from rcfs.cli._output import warn
 from rcfs.config import Settings
-from rcfs.errors import ConfigError
+from rcfs.errors import ConfigError, install_command
 
 if TYPE_CHECKING:
     from rcfs.fuse import Watcher
@@ -26,8 +26,8 @@ def check_watching(settings: Settings) -> None:
             import prometheus_client  # noqa: F401 - only whether it is there
         except ImportError as exc:
             raise ConfigError(
-                "metrics need the package prometheus-client, which is not installed; run: pip install"
-                " 'rcfs[metrics]'"
+                "metrics need the package prometheus-client, which is not installed; run:"
+                f" {install_command('metrics')}"
             ) from exc
     if settings.metrics is not None and not _is_loopback(settings.metrics[0]):
         host, port = settings.metrics
