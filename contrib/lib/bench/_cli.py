@@ -16,7 +16,7 @@ from bench._conditions import circumstances, conditions
 from bench._delay import delayed
 from bench._exports import LARGE_CASE, ExportsResults, described, exports_table, measure, run
 from bench._ledger import measure as measure_ledger
-from bench._material import Material
+from bench._material import FileSet, Material, Texts
 from bench._measure import Bench
 from bench._mirror import write_mirror
 from bench._nginx import Origin, nginx
@@ -219,8 +219,9 @@ def _measured(plan: Plan, peers: Sequence[Peer]) -> Results:
         far = {index: _far(origin) for index, origin in near.items()}
         material = Material(folder / "material", plan.sets, plan.walks, (plan.recording, plan.recordings))
         material.write_files()
-        for texts in plan.walks:
-            write_mirror(texts, near["api"].url, material.files / texts.name)
+        mirrored: list[Texts | FileSet] = [*plan.walks, *plan.sets]
+        for messages in mirrored:
+            write_mirror(messages, near["api"].url, material.files / messages.name)
         for origin in (near["api"], far["api"]):
             material.write_records(origin.name, origin.url)
         # Records hold the URL of their server, so the far platform needs its own; files need none.

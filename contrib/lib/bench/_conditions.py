@@ -21,8 +21,8 @@ def conditions(plan: Plan, peers: Sequence[Peer], root: Path) -> dict[str, str]:
         "settings": "; ".join(f"{peer.name}: `{peer.settings}`" for peer in peers),
         "server": "one nginx on loopback for all, an RC platform of static answers for rcfs, no quota",
         "files": f"{small.count:,} of {small.size_bytes:,} B in {small.folders} folders,"
-        f" {media.count:,} of {media.size_bytes:,} B, {large.size_bytes:,} B; with rcfs each is the fax of"
-        " a message, in a directory with its message.json; and as recordings of calls"
+        f" {media.count:,} of {media.size_bytes:,} B, {large.size_bytes:,} B, each in a directory"
+        " with its message.json, the same tree for all; and as recordings of calls"
         f" {plan.recordings.count:,} of {plan.recordings.size_bytes:,} B, {plan.recording.size_bytes:,} B",
         "walks": "text messages with two files each, the same tree for all",
         "runs": f"median of {plan.repeats}, of 1 for what takes longer than {plan.slow_s:g} s;"

@@ -1,5 +1,7 @@
 """The served data: files for the peers, and the same bytes as attachments of messages for rcfs.
 
+Peers get the tree that rcfs makes of the messages (see `bench._mirror`), so that all walk the same one.
+
 Every set of files is a mailbox of its own, so that a measurement loads only the mailbox that it needs.
 """
 
@@ -38,7 +40,7 @@ _LINE = 76
 
 @attrs.frozen
 class FileSet:
-    """Files of one size: a mailbox of faxes for rcfs, a folder for the others."""
+    """Files of one size: a mailbox of faxes."""
 
     name: str
     """Name of the folder, and of the extension."""
@@ -71,10 +73,15 @@ class FileSet:
         """The number of the sender of that message."""
         return sender(self.message_id(index))
 
+    def path(self, index: int) -> str:
+        """Path of the file `index` below the folder of faxes."""
+        created = self.created(index)
+        line = f"{created:%Y-%m-%dT%H.%M.%SZ} from {self.sender(index)}"
+        return f"{created:%Y-%m}/{line} [{self.message_id(index)}]/fax {line}.pdf"
+
     def peer_path(self, index: int) -> str:
-        """Path of the file `index` below the root of a peer; one folder has no subfolders."""
-        folder = f"{index // self.per_folder:02d}/" if self.folders > 1 else ""
-        return f"{self.name}/{folder}{index:05d}.pdf"
+        """Path of the file `index` below the root of a peer."""
+        return f"{self.name}/{self.path(index)}"
 
     def data(self, index: int) -> bytes:
         """The bytes of the file `index`: a PDF's first line, then lines of text, the needle last."""
@@ -94,6 +101,10 @@ class Recordings(FileSet):
     def created(self, index: int) -> datetime:
         """Begin of the call: all are in last month, one minute apart."""
         return _CALLED + timedelta(minutes=index)
+
+    def path(self, index: int) -> str:
+        """Path of the file `index` below the folder of a peer; folders of recordings have no subfolders."""
+        return f"{index:05d}.pdf"
 
     def file_name(self, index: int) -> str:
         """Name of the recording `index` in rcfs."""

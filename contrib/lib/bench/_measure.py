@@ -21,15 +21,16 @@ import attrs
 
 from bench._material import NEEDLE, Material, Texts
 from bench._nginx import AccessLog, Origin
-from bench._peers import Peer, PeerError, Place
+from bench._peers import Peer, PeerError, Place, bare
 from bench._plan import AGAIN, COLD, PHASES, REMOUNT, Case, Layout, Plan
-from bench._processes import wait_measured
-from bench._results import FirstByte, Memory, Results
+from bench._processes import cpu_s, wait_measured
+from bench._results import ColdCpu, FirstByte, Memory, Results
 
 _DIES_WITHIN_S = 3.0
 """Longest wait for a command that was killed, as it may hang in its mount."""
 _FIRST_BYTES_WITHIN_S = 60.0
 _LISTING_WITHIN_S = 60.0
+_READ_WITHIN_S = 120.0
 MOUNT = "mount"
 """The name of the row for mounting itself."""
 
@@ -68,6 +69,8 @@ class Bench:
         for origins, one_way_s in ((self.near, 0.0), (self.far, self.plan.one_way_s)):
             for peer in self.peers:
                 self._first_bytes(peer, origins[peer.index], one_way_s)
+        for peer in {each.name: each for each in (*self.peers, bare())}.values():
+            self._cold_cpu(peer)
         for texts in self.plan.walks:
             entries, hits = self._counted(texts)
             able = self.peers
@@ -137,6 +140,39 @@ class Bench:
             self.say(f"{peer.name}, first byte, {one_way_s:g} s one way: {exc}")
         finally:
             self._clear(place)
+
+    def _cold_cpu(self, peer: Peer) -> None:
+        """Reads all small files after listing them, and notes the CPU time of the daemon."""
+        small = self.plan.small
+        result = ColdCpu(peer.name, small.count)
+        self.results.cold_cpu.append(result)
+        layout = Layout(is_rcfs=peer.index == "api")
+        paths = self.folder / "paths"
+        paths.write_bytes(b"".join(f"{layout.file(small, index)}\0".encode() for index in range(small.count)))
+        variables = {"SMALL": layout.folder(small), "PATHS": str(paths)}
+        for _repeat in range(self.plan.repeats):
+            place = self._place(peer)
+            try:
+                self._in_time()
+                with peer.mounted(self.near[peer.index], place) as pid:
+                    run_script('ls -lR "$SMALL" > /dev/null', place.mountpoint, variables, _LISTING_WITHIN_S)
+                    self.log.wait_quiet()
+                    before_s = cpu_s(pid)
+                    run_script(
+                        'xargs -0 cat < "$PATHS" > /dev/null', place.mountpoint, variables, _READ_WITHIN_S
+                    )
+                    self.log.wait_quiet()
+                    result.seconds.append(cpu_s(pid) - before_s)
+                self.say(
+                    f"{peer.name}, CPU time of a cold file: {result.seconds[-1] / small.count * 1e3:.2f} ms"
+                )
+            except PeerError as exc:
+                result.error = str(exc)
+                self.say(f"{peer.name}, CPU time of a cold file: {exc}")
+                return
+            finally:
+                self._clear(place)
+        self.log.take()
 
     # Shared by the measurements
 

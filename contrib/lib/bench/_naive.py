@@ -21,7 +21,9 @@ import trio
 
 
 @attrs.frozen
-class _File:
+class File:
+    """A file of the server."""
+
     path: str
     size_bytes: int
     mtime_s: float
@@ -42,7 +44,7 @@ class NaiveOperations(pyfuse3.Operations):
         super().__init__()
         parts = urlsplit(url)
         self._http = http.client.HTTPConnection(parts.netloc)
-        self._nodes: list[_Folder | _File] = [_Folder(""), _Folder(parts.path)]  # inode 1 is the root
+        self._nodes: list[_Folder | File] = [_Folder(""), _Folder(parts.path)]  # inode 1 is the root
 
     async def lookup(
         self,
@@ -93,7 +95,7 @@ class NaiveOperations(pyfuse3.Operations):
     async def read(self, fh: pyfuse3.FileHandleT, off: int, size: int) -> bytes:
         """Bytes from `off` on, with one request."""
         node = self._nodes[fh]
-        assert isinstance(node, _File)  # noqa: S101 - the kernel opened it as a file
+        assert isinstance(node, File)  # noqa: S101 - the kernel opened it as a file
         stop = min(off + size, node.size_bytes)
         return self._get(node.path, {"Range": f"bytes={off}-{stop - 1}"}) if off < stop else b""
 
@@ -109,7 +111,7 @@ class NaiveOperations(pyfuse3.Operations):
                     self._nodes.append(_Folder(path + "/"))
                 else:
                     changed = datetime.strptime(entry["mtime"], "%a, %d %b %Y %H:%M:%S %Z")  # noqa: DTZ007
-                    self._nodes.append(_File(path, entry["size"], changed.timestamp()))
+                    self._nodes.append(File(path, entry["size"], changed.timestamp()))
         return folder.entries
 
     def _get(self, path: str, headers: dict[str, str] | None = None) -> bytes:

@@ -175,6 +175,16 @@ def naive() -> Peer:
     return Peer("naive", command, f"pyfuse3 {package_version('pyfuse3')}", "no cache", index="json")
 
 
+def bare() -> Peer:
+    """A bare file system over httpx: `bench._bare`."""
+
+    def command(origin: Origin, place: Place) -> Sequence[str]:
+        return [sys.executable, "-P", "-m", "bench._bare", f"{origin.url}/", str(place.mountpoint)]
+
+    version = f"pyfuse3 {package_version('pyfuse3')}, httpx {package_version('httpx')}"
+    return Peer("bare", command, version, "no cache", index="json")
+
+
 USUAL = ("rcfs", "rclone full", "rclone off", "httpdirfs", "naive")
 """The programs that are compared by default, in the order of the tables."""
 
@@ -186,6 +196,7 @@ PEERS: Mapping[str, Callable[[], Peer]] = {
     "rclone off": lambda: rclone("off"),
     "httpdirfs": httpdirfs,
     "naive": naive,
+    "bare": bare,
 }
 """All programs, by name."""
 

@@ -106,7 +106,6 @@ class Plan:
                 f"grep -r over {small.count:,}",
                 f'grep -rl {NEEDLE} "$SMALL" | wc -l',
                 str(small.count),
-                within_s=300.0,
             ),
             Case(
                 f"tail of a recording of {recording.size_bytes / 1e6:.0f} MB",
@@ -221,8 +220,8 @@ class Layout:
         return {
             "SMALL": self.folder(plan.small),
             "SMALL_FILE": self.file(plan.small, 0),
-            "MEDIA": f"{self.folder(media)}/{media.created(0):%Y-%m}" if self.is_rcfs else media.name,
-            "EACH": "*/*.pdf" if self.is_rcfs else "*.pdf",
+            "MEDIA": f"{self.folder(media)}/{media.created(0):%Y-%m}",
+            "EACH": "*/*.pdf",
             "LARGE_FILE": self.file(plan.large, 0),
             "RECORDING": self.recording(plan.recording, 0),
             "RECORDINGS": self.recording(plan.recordings, 0).rpartition("/")[0],
@@ -238,12 +237,7 @@ class Layout:
 
     def file(self, files: FileSet, index: int) -> str:
         """Path of the file `index`."""
-        if not self.is_rcfs:
-            return files.peer_path(index)
-        created = files.created(index)
-        line = f"{created:%Y-%m-%dT%H.%M.%SZ} from {files.sender(index)}"
-        message = f"{line} [{files.message_id(index)}]"
-        return f"{self.folder(files)}/{created:%Y-%m}/{message}/fax {line}.pdf"
+        return f"{self.folder(files)}/{files.path(index)}"
 
     def recording(self, files: Recordings, index: int) -> str:
         """Path of the recording `index`."""

@@ -59,6 +59,14 @@ def wait_measured(process: "subprocess.Popen[bytes]") -> resource.struct_rusage:
     return usage
 
 
+def cpu_s(pid: int) -> float:
+    """CPU time of the process `pid` so far, in seconds."""
+    fields = (
+        Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
+    )
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def free_port() -> int:
     """A port of loopback on which nothing listens now."""
     with socket.socket() as probe:

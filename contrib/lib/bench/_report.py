@@ -25,6 +25,8 @@ def tables(results: Results) -> str:
         _phase_table(results, rates, lambda cell: _number(cell.mb_per_s)),
         "Milliseconds to the first byte of a cold file (median / 95th percentile):",
         _first_byte_table(results),
+        "CPU time of the daemon for a cold small file, and as a multiple of a bare pyfuse3 and httpx:",
+        _cold_cpu_table(results),
         "Memory of the daemon, PSS in MB:",
         _memory_table(results),
         *_failures(results),
@@ -89,6 +91,18 @@ def _first_byte_table(results: Results) -> str:
     return _table(["", *results.peers], rows) if rows else ""
 
 
+def _cold_cpu_table(results: Results) -> str:
+    least = {one.peer: one.least_s for one in results.cold_cpu}
+    bare_s = least.get("bare")
+    rows = [
+        [name, _NOTHING, _NOTHING]
+        if each_s is None
+        else [name, f"{each_s * 1000:.2f} ms", f"{each_s / bare_s:.1f}" if bare_s else _NOTHING]
+        for name, each_s in least.items()
+    ]
+    return _table(["", "CPU time", "bare = 1"], rows) if rows else ""
+
+
 def _memory_table(results: Results) -> str:
     def cell(peer: str, case: str) -> str:
         found = [m.pss_bytes for m in results.memory if (m.peer, m.case) == (peer, case)]
@@ -108,6 +122,9 @@ def _failures(results: Results) -> list[str]:
     for one in results.first_bytes:
         if one.error:
             peers.setdefault((f"first byte, {_way(one.one_way_s)}", one.error), []).append(one.peer)
+    for cpu in results.cold_cpu:
+        if cpu.error:
+            peers.setdefault(("CPU time of a cold file", cpu.error), []).append(cpu.peer)
     lines = [f"- {what}, {' and '.join(who)}: {error}" for (what, error), who in peers.items()]
     return ["Without a figure:", "\n".join(lines)] if lines else []
 

@@ -83,6 +83,28 @@ class Memory:
 
 
 @attrs.define
+class ColdCpu:
+    """CPU time of a daemon for small files that are not cached."""
+
+    peer: str
+    """Name of the peer."""
+    files: int
+    """Number of files that were read, after their names were listed."""
+    seconds: list[float] = attrs.field(factory=list)
+    """CPU time of each run."""
+    error: str = ""
+    """The reason why figures are missing."""
+
+    @property
+    def least_s(self) -> float | None:
+        """CPU time for one file in seconds, of the run with the least; None without a figure.
+
+        The least, because other processes only ever add to it: they empty the processor's caches.
+        """
+        return min(self.seconds) / self.files if self.seconds else None
+
+
+@attrs.define
 class Results:
     """A whole run."""
 
@@ -94,6 +116,8 @@ class Results:
     """Times to the first byte."""
     memory: list[Memory] = attrs.field(factory=list)
     """Memory."""
+    cold_cpu: list[ColdCpu] = attrs.field(factory=list)
+    """CPU times of cold files."""
 
     def cell(self, case: str, phase: str, peer: str) -> Cell:
         """The cell of that name; creates it if it is missing."""
@@ -126,6 +150,7 @@ class Results:
             [Cell(**cell) for cell in document["cells"]],
             [FirstByte(**one) for one in document["first_bytes"]],
             [Memory(**one) for one in document["memory"]],
+            [ColdCpu(**one) for one in document.get("cold_cpu", ())],
         )
 
     @classmethod
