@@ -48,6 +48,8 @@ class CallRig:
     world: "CallWorld"
     engine: Engine
     line: Line
+    logged: list[structlog.testing.CapturedCall]
+    """The events that the engine has logged."""
     heard: list[Change] = attrs.field(factory=list)
     """The events since the start."""
 
@@ -252,7 +254,7 @@ class CallWorld:
                 rules=rules or ChangeRules(),
                 history=history,
             ) as engine:
-                rig = CallRig(self, engine, line)
+                rig = CallRig(self, engine, line, logger.calls)
                 engine.account.changes.subscribe(rig.heard.append)
                 yield rig
         if life is not None and life.is_over:

@@ -1,17 +1,16 @@
 """Commands of rcfs against a simulator, each in a process of its own."""
 
 import os
-import subprocess
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 
 import attrs
 
+from tests.fakes.fork_server import run_forked
 from tests.fakes.simulated import Simulated
 
-WITHIN_S = 60.0
-"""Longest run of a command, in seconds; most take one."""
+WITHIN_S = 120.0
+"""Longest run of a command, in seconds; most take a fraction of one on an idle machine."""
 
 
 @attrs.frozen
@@ -31,13 +30,6 @@ def environment_of(simulated: Simulated, directory: Path) -> Mapping[str, str]:
 
 def run_rcfs(simulated: Simulated, directory: Path, *arguments: str, typed: str = "", **more: str) -> Done:
     """Runs `rcfs` with `typed` on stdin; `more` are further variables of its environment."""
-    done = subprocess.run(
-        [sys.executable, "-m", "rcfs", *arguments],
-        env={**os.environ, **environment_of(simulated, directory), **more},
-        input=typed,
-        capture_output=True,
-        text=True,
-        timeout=WITHIN_S,
-        check=False,
-    )
+    environment = {**os.environ, **environment_of(simulated, directory), **more}
+    done = run_forked(arguments, environment, WITHIN_S, typed)
     return Done(done.returncode, done.stdout, done.stderr)

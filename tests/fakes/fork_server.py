@@ -115,24 +115,27 @@ def can_fork_in(environment: Mapping[str, str]) -> bool:
 
 
 def run_forked(
-    arguments: Sequence[str], environment: Mapping[str, str], timeout_s: float
+    arguments: Sequence[str], environment: Mapping[str, str], timeout_s: float, typed: str = ""
 ) -> "subprocess.CompletedProcess[str]":
-    """A finished run of ``python -m rcfs`` with `arguments`, without input, in `environment`.
+    """A finished run of ``python -m rcfs`` with `arguments` in `environment`.
 
     Args:
         arguments: The command line.
         environment: As of `can_fork_in`.
         timeout_s: Longest run.
+        typed: What it reads from its standard input.
 
     Raises:
         subprocess.TimeoutExpired: It ran longer, and was killed.
     """
     with (
-        Path(os.devnull).open("rb") as null,
+        os.fdopen(os.memfd_create("stdin"), "w+") as stdin,
         os.fdopen(os.memfd_create("stdout"), "w+", errors="replace") as stdout,
         os.fdopen(os.memfd_create("stderr"), "w+", errors="replace") as stderr,
     ):
-        streams = (null.fileno(), stdout.fileno(), stderr.fileno())
+        stdin.write(typed)
+        stdin.seek(0)
+        streams = (stdin.fileno(), stdout.fileno(), stderr.fileno())
         pid, status = _start(arguments, environment, streams)
         process = ForkedProcess(pid, None, None, status)
         try:

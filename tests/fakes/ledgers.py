@@ -1,7 +1,7 @@
 """The homes of a ledger, each as several processes see it, for all tests of ledgers."""
 
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from copy import deepcopy
 from pathlib import Path
 from typing import Protocol
@@ -11,7 +11,8 @@ import attrs
 from rcfs.model import Plan, UsageGroup
 from rcfs.quota import Book, Ledger, MemoryHome
 from rcfs.store import SqliteHome, open_ledger
-from rcfs.store._server_connection import ServerConnection
+from rcfs.store._server_connection import Held as Answer
+from rcfs.store._server_connection import Lease, ServerConnection
 from rcfs.store._server_home import ServerHome
 from tests.fakes.ledger_server import LedgerServer, shared_server
 
@@ -95,15 +96,50 @@ class InFile:
 
 @attrs.define
 class FakeMemory:
-    """The number of clients of a ledger on a server, as a machine remembers it."""
+    """The clients of a ledger on a server, as a machine remembers them."""
 
-    known: int = 0
+    known: Mapping[str, int] = attrs.field(factory=dict)
+    dead: set[str] = attrs.field(factory=set)
 
-    def parties(self) -> int:
+    def shares(self) -> Mapping[str, int]:
         return self.known
 
-    def remember(self, parties: int) -> None:
-        self.known = parties
+    def former(self) -> Collection[str]:
+        return self.dead
+
+    def remember(self, shares: Mapping[str, int]) -> None:
+        self.known = shares
+
+
+@attrs.define(eq=False)
+class VirtualTime:
+    """A connection to a real server, whose clock shows the virtual time of a machine."""
+
+    real: ServerConnection
+    machine: FakeMachine
+
+    def load(self, owner: str, lease: Lease | None, generation: str, version: int) -> Answer:
+        return self._shifted(self.real.load(owner, lease, generation, version))
+
+    def store(
+        self,
+        owner: str,
+        lease: Lease | None,
+        known: tuple[str, int],
+        new: tuple[str, int],
+        shift_s: float,
+        book: bytes,
+    ) -> Answer:
+        answer = self.real.store(owner, lease, known, new, shift_s, book)
+        if answer.is_stored:
+            return attrs.evolve(answer, server_s=self.machine.clock - shift_s)
+        return self._shifted(answer)
+
+    def close(self) -> None:
+        self.real.close()
+
+    def _shifted(self, answer: Answer) -> Answer:
+        return attrs.evolve(answer, shift_s=self.machine.clock - answer.server_s)
 
 
 class OnServer:
@@ -117,20 +153,25 @@ class OnServer:
         self.name = secrets.token_hex(8)
         self._dead: set[str] = set()
         self._ledgers: dict[str, Ledger] = {}
+        self._killed_s = 0.0
         self.memory = FakeMemory()
         self.machines: dict[str, FakeMachine] = {}
         self.lines: list[str] = []
         """The warnings of all ledgers."""
 
     def open(self, owner: str) -> Ledger:
-        machine = self.machines[owner] = FakeMachine(owner=owner, dead=self._dead)
+        machine = self.machines[owner] = FakeMachine(owner=owner, wall=0.0, dead=self._dead)
         connection = ServerConnection(self._server.address, None, self.name)
-        home = ServerHome(connection, self._plans, machine, self.memory)
+        home = ServerHome(VirtualTime(connection, machine), self._plans, machine, self.memory)
         ledger = self._ledgers[owner] = Ledger(home, self.lines.append)
+        now = max(self._killed_s, *(each._now_s for each in self._ledgers.values()))
+        for each in (ledger, *self._ledgers.values()):
+            each.refresh(now)  # A new client takes no slot before the others have seen it.
         return ledger
 
     def kill(self, owner: str, now: float) -> None:
         self._dead.add(owner)
+        self._killed_s = now
         self._ledgers.pop(owner)._home.close()
 
     def set_clock(self, now: float) -> None:

@@ -19,6 +19,8 @@ class MemoryObjects:
     """Each call and the name of its object."""
     problem: str = ""
     """Why every call fails; empty when none does."""
+    full: str = ""
+    """Why every call fails that stores something; empty when none does."""
     breaks_behind: float = math.inf
     """From a get of this or a later byte on, every call fails."""
     on_create: Callable[[], None] = lambda: None
@@ -71,3 +73,5 @@ class MemoryObjects:
         self.calls.append((call, name))
         if self.problem:
             raise ObjectStoreError(self.problem)
+        if self.full and call in ("put", "create", "replace"):
+            raise ObjectStoreError(self.full)

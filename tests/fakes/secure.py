@@ -38,7 +38,13 @@ class Authority:
         self.file.write_bytes(root.public_bytes(serialization.Encoding.PEM))
 
     def context(self, *hosts: str, begins: timedelta = -_HOUR, ends: timedelta = _HOUR) -> ssl.SSLContext:
-        """The context of a server named `hosts`; its certificate is valid from now + `begins` to + `ends`."""
+        """The context of a server with `chain`."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(self.chain(*hosts, begins=begins, ends=ends))
+        return context
+
+    def chain(self, *hosts: str, begins: timedelta = -_HOUR, ends: timedelta = _HOUR) -> Path:
+        """A file with the key and the certificate of a server; valid from now + `begins` to now + `ends`."""
         key = ec.generate_private_key(ec.SECP256R1())
         names = x509.SubjectAlternativeName([_general(host) for host in hosts])
         name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "server")])
@@ -52,9 +58,7 @@ class Authority:
                 serialization.NoEncryption(),
             )
         )
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(chain)
-        return context
+        return chain
 
     def _signed(
         self,

@@ -18,7 +18,7 @@ from wsproto.events import (
     TextMessage,
 )
 
-LIMIT_S = 10.0
+LIMIT_S = 60.0
 """Longest wait for a frame, in seconds."""
 
 

@@ -18,7 +18,7 @@ MINE = ACCOUNT + "/extension/~"
 CONFIG = SimulatorConfig(
     AccountSpec(messages=40), plans={UsageGroup(g): Plan(limit=1000) for g in ("light", "medium", "auth")}
 )
-LIMIT_S = 10.0
+LIMIT_S = 60.0
 """Longest wait for anything on the wire, in seconds."""
 
 

@@ -1,7 +1,9 @@
 """Real mounts for tests: the simulator and `rcfs mount` as processes, in directories of their own."""
 
 import hashlib
+import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -86,6 +88,13 @@ class Mounted:
         """Unmount and mount again."""
         self.umount()
         self.mount()
+
+    def empty_cache(self) -> None:
+        """Mount again with an empty cache, unless it is empty already."""
+        if json.loads((self.path / ".rcfs" / "status.json").read_text())["cache"]["contents"]:
+            self.umount()
+            shutil.rmtree(self.cache)
+            self.mount()
 
     @property
     def is_mounted(self) -> bool:

@@ -53,7 +53,9 @@ def test_a_login_that_ended_is_healed_without_a_remount(mounting: Mounting, tmp_
     with pytest.raises(PermissionError):
         second.read_bytes()
     assert first.read_bytes(), "cached files work"
-    assert "the login with the browser has ended" in mount.rcfs("status").stdout
+    status = mount.rcfs("status").stdout
+    assert "the login with the browser has ended" in status
+    assert "only you can log in again: rcfs login --account work\n" in status
     mount.rcfs(*login)
     assert second.read_bytes()
     assert "refused" not in mount.rcfs("status").stdout.partition("process")[0]

@@ -19,12 +19,12 @@ pytestmark = pytest.mark.mount
 LIVE = ("status", "status.json", "quota", "queue", "errors", "log")
 SLOW_S = 0.05
 """A look that takes longer has waited for a lock, or for a turn on a machine with other work."""
-TRIES = 3
+TRIES = 10
 """A look is delayed by a lock if it is slow each time: the lock lasts as long as all looks."""
-MAKERS = 10
-TOGETHER_S = 15.0
+MAKERS = 20
+TOGETHER_S = 35.0
 """Longest time that all makers wait for one lock of the kernel: one wait of two seconds, and not one for
-each, which would be 20."""
+each, which would be 40."""
 DATABASES = ("mailboxes", "ledger", "sizes", "history", "archive", "cache")
 
 
@@ -34,6 +34,8 @@ def mount(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mounted]:
     with mounts(tmp_path_factory.mktemp("locked")) as make:
         mount = make(
             "--messages=60",
+            "--calls-per-day=1",
+            "--call-days=1",
             *(f"--limit={group}=100000" for group in ("auth", "light", "medium", "heavy")),
             options=("--keep-purged",),
         )

@@ -24,12 +24,18 @@ from tests.fakes import simulated
 from tests.fakes.ledger_server import LedgerServer, server_program
 from tests.fakes.simulated import Simulated
 
-HOST, PORT = "10.213.78.1", 7399
-BRIDGE = "rcfsmm"
+PORT = 7399
+NET = f"10.213.{os.getpid() % 200}"
+"""The network of the machines: another run of this test may be on this computer."""
+HOST = f"{NET}.1"
+BRIDGE = f"rcfs{os.getpid()}"
 FETCH = "readMessageContent"
 TYPES = ("--type", "sms", "--type", "mms", "--type", "fax", "--type", "voicemail")
-IN_FLIGHT = 64
-"""Most contents that a machine fetches at the same time."""
+IN_FLIGHT_S = 5.0
+"""A content that was asked for so long before its machine was killed may not be in the shared store yet: it
+arrives in milliseconds, and then a thread stores it."""
+SHARE = 0.97
+"""The part of the quota that a long run uses at least."""
 
 pytestmark = pytest.mark.skipif(
     os.geteuid() != 0 or server_program() is None, reason="needs root, and a Redis or Valkey server"
@@ -130,13 +136,13 @@ def network(count: int, ports: list[str]) -> Iterator[list[str]]:
         ip("addr", "add", f"{HOST}/24", "dev", BRIDGE)
         ip("link", "set", BRIDGE, "up")
         made.enter_context(relay(HOST, "127.0.0.1", *ports))
-        names = [f"rcfsmm{number}" for number in range(count)]
+        names = [f"{BRIDGE}m{number}" for number in range(count)]
         for number, name in enumerate(names):
             ip("netns", "add", name)
             made.callback(ip, "netns", "del", name)
             ip("link", "add", f"v{name}", "type", "veth", "peer", "name", "eth0", "netns", name)
             ip("link", "set", f"v{name}", "master", BRIDGE, "up")
-            ip("-n", name, "addr", "add", f"10.213.78.{10 + number}/24", "dev", "eth0")
+            ip("-n", name, "addr", "add", f"{NET}.{10 + number}/24", "dev", "eth0")
             ip("-n", name, "link", "set", "eth0", "up")
             ip("-n", name, "link", "set", "lo", "up")
             made.enter_context(relay("127.0.0.1", HOST, *ports, prefix=("ip", "netns", "exec", name)))
@@ -152,8 +158,9 @@ def fetches(server: Simulated) -> list[dict[str, object]]:
     return server.journal(operation=FETCH)
 
 
-def run(form: Form, server: Simulated, ledger: LedgerServer, machines: list[Machine]) -> None:
-    """The pull on all machines, with kills spread over it."""
+def run(form: Form, server: Simulated, ledger: LedgerServer, machines: list[Machine]) -> list[float]:
+    """The pull on all machines, with kills spread over it; the times of these on the simulator's clock."""
+    killed_s: list[float] = []
     dice = random.Random(7)
     total = len(contents(server))
     events = ["machine"] * form.kills + ["server"] * form.server_kills
@@ -173,8 +180,10 @@ def run(form: Form, server: Simulated, ledger: LedgerServer, machines: list[Mach
         else:
             victim = dice.choice(machines)
             victim.kill()
+            killed_s.append(max(time_of(entry) for entry in fetches(server)))
             victim.start("--join", "all")
     assert events == []
+    return killed_s
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -201,7 +210,7 @@ def test_killed_machines_bring_everything_once_and_within_the_quota(tmp_path: Pa
             (tmp_path / name).mkdir()
             machines.append(Machine(name, tmp_path / name, environment))
         *machines, last = machines
-        run(form, server, ledger, machines)
+        killed_s = run(form, server, ledger, machines)
         codes = [machine.process and machine.process.returncode for machine in machines]
         told = "\n".join(f"{machine.name}: {machine.output()[-1500:]}" for machine in machines)
         assert codes == [0] * form.machines, told
@@ -209,25 +218,48 @@ def test_killed_machines_bring_everything_once_and_within_the_quota(tmp_path: Pa
         last.start("--to", str(tmp_path / "copy"))
         assert last.process is not None
         assert last.process.wait(120) == 0, last.output()
-        # A killed machine may have no time to write a content into the shared store.
-        assert len(fetches(server)) <= len(seen) + IN_FLIGHT * sum(machine.killed for machine in machines)
-
-        counts = Counter(str(entry["path"]) for entry in seen)
         kills = sum(machine.killed for machine in machines)
-        report(form, seen, counts, kills)
+        share = report(form, seen, kills)
         refused = [entry for entry in server.journal() if entry["status"] == 429]
         assert [(entry["time_s"], entry["operation"]) for entry in refused] == []
-        assert counts.total() <= len(counts) + IN_FLIGHT * kills
-        check_bytes(tmp_path / "copy", server, counts)
+        assert list(repeated_without_a_kill(fetches(server), killed_s)) == []
+        assert form is SHORT or share >= SHARE
+        check_bytes(tmp_path / "copy", server, {str(entry["path"]) for entry in seen})
 
 
-def report(form: Form, seen: list[dict[str, object]], counts: Counter[str], kills: int) -> None:
-    times = sorted(float(str(entry["time_s"])) for entry in seen)
-    windows = len(times) / form.limit - 1
+def time_of(entry: dict[str, object]) -> float:
+    return float(str(entry["time_s"]))
+
+
+def repeated_without_a_kill(
+    entries: list[dict[str, object]], killed_s: list[float]
+) -> Iterator[tuple[str, float]]:
+    """The contents that were asked for again, though no machine was killed while it may have had them."""
+    latest_s: dict[str, float] = {}
+    for entry in sorted(entries, key=time_of):
+        path, at_s = str(entry["path"]), time_of(entry)
+        if path in latest_s and not any(-1.0 < each - latest_s[path] < IN_FLIGHT_S for each in killed_s):
+            yield path, at_s
+        latest_s[path] = at_s
+
+
+def report(form: Form, seen: list[dict[str, object]], kills: int) -> float:
+    """The share of the quota that the pull used, and prints it.
+
+    Of all requests that the quota permits in the whole windows from the first request on, it is the part that
+    was sent in them. The rest of a window at the end does not count: a pull that spreads its requests evenly
+    cannot use all of it.
+    """
+    times = sorted(map(time_of, seen))
+    lasted_s, contents = times[-1] - times[0], len({entry["path"] for entry in seen})
+    windows = max(1, int(lasted_s // form.window_s))
+    share = sum(at_s < times[0] + windows * form.window_s for at_s in times) / (windows * form.limit)
+    earliest_s = (len(times) - 1) // form.limit * form.window_s
     print(  # noqa: T201 - the figures of a long run; `pytest -s` shows them
-        f"{form.machines} machines, {kills} kills: {counts.total()} requests for {len(counts)} contents in"
-        f" {times[-1] - times[0]:.1f} s, {windows * form.window_s / (times[-1] - times[0]):.1%} of the quota"
+        f"{form.machines} machines, {kills} kills: {len(times)} requests for {contents} contents in"
+        f" {lasted_s:.1f} s ({earliest_s} s at the earliest), {share:.1%} of {windows} windows"
     )
+    return share
 
 
 def check_bytes(copy: Path, server: Simulated, fetched: Collection[str]) -> None:

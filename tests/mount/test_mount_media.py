@@ -38,12 +38,10 @@ def mount(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mounted]:
         yield made
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def emptied(mount: Mounted) -> Mounted:
-    """The same mount with an empty cache; the tests that use it are the last ones."""
-    mount.umount()
-    shutil.rmtree(mount.cache)
-    mount.mount()
+    """The same mount with an empty cache."""
+    mount.empty_cache()
     mount.server.reset_journal()
     return mount
 
@@ -61,7 +59,7 @@ def media(mount: Mounted) -> dict[str, Path]:
     return found
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def truth(mount: Mounted) -> Truth:
     """The truth of what the login may read, by the paths of the contents."""
     (closed,) = (
@@ -90,7 +88,8 @@ def look(mount: Mounted, *command: str) -> "subprocess.CompletedProcess[str]":
     return mount.tool(*command, check=False)
 
 
-def test_every_content_once_and_byte_for_byte(mount: Mounted, truth: Truth, tmp_path: Path) -> None:
+def test_every_content_once_and_byte_for_byte(emptied: Mounted, truth: Truth, tmp_path: Path) -> None:
+    mount = emptied
     tumbler = shutil.copy(shutil.which("cat") or "cat", str(tmp_path / "tumblerd"))
     look(mount, "ls", "-lR")
     look(mount, "du", "-sh")
@@ -199,9 +198,9 @@ def test_values_of_attributes(mount: Mounted) -> None:
 
 
 def test_copies_and_grep(mount: Mounted, tmp_path: Path) -> None:
-    mount.server.reset_journal()
     name = next(path.name for path in mount.path.glob("101 *"))
     run(["cp", "-r", str(mount.path / name / "Recordings"), str(tmp_path / "cp")])
+    mount.server.reset_journal()
     sync = ["rsync", "-a", "--stats", f"{mount.path / name}/Recordings", str(tmp_path / "rsync")]
     run(sync)
     assert "Number of regular files transferred: 0\n" in run(sync).stdout
@@ -276,8 +275,10 @@ def shown(mount: Mounted) -> dict[str, int]:
 
 def test_what_is_deleted_has_no_data_and_offline_the_rest_is_there(emptied: Mounted) -> None:
     mount = emptied
+    mount.rcfs("refresh", str(mount.path / "Company"))  # From here on the platform tells what changes.
     gone, cold = sorted(mount.path.glob("101 */Recordings/*/*.mp3"))[:2]
-    mount.server.delete_recording(int(os.getxattr(gone, "user.rcfs.recording_id")), still_named=True)
+    recording_id, call_id = (os.getxattr(gone, f"user.rcfs.{name}") for name in ("recording_id", "call_id"))
+    mount.server.delete_recording(int(recording_id), still_named=True)
     mount.server.reset_journal()
     assert [reading(gone) for _try in range(3)] == [errno.ENODATA] * 3
     assert len(content_requests(mount)) == 1
@@ -289,10 +290,22 @@ def test_what_is_deleted_has_no_data_and_offline_the_rest_is_there(emptied: Moun
     texts = {path: path.read_bytes() for path in mount.path.glob("*/Calls/*")}
     mount.umount()
     mount.server.reset_journal()
-    mount.options = (*mount.options, "--offline")
+    options = mount.options
+    mount.options = (*options, "--offline")
     mount.mount()
     assert shown(mount) == before
     assert {path: path.read_bytes() for path in texts} == texts
     assert cached.read_bytes() == data
     assert (reading(gone), reading(cold)) == (errno.ENODATA, errno.ENETUNREACH)
     assert mount.server.summary()["requests"] == 0
+
+    # The call without a recording, for the other tests.
+    mount.options = options
+    mount.remount()
+    for path in mount.path.glob("*/Recordings/*/*.mp3"):
+        if os.getxattr(path, "user.rcfs.call_id") == call_id:
+            mount.server.delete_recording(int(os.getxattr(path, "user.rcfs.recording_id")))
+    unnamed = {"recording": None}
+    mount.server.rewrite_call(call_id.decode(), unnamed, unnamed)
+    mount.rcfs("refresh", str(mount.path / "Company"))
+    assert not gone.exists()

@@ -18,22 +18,34 @@ NOBODY = pwd.getpwnam("nobody")
 
 
 @pytest.fixture(scope="module")
-def mount() -> Iterator[Mounted]:
-    """A mount made by root that belongs to nobody, and that nobody else but root may enter."""
+def unmounted() -> Iterator[Mounted]:
+    """An account that is mounted while a test needs it."""
     if os.geteuid():
         pytest.skip("only root can be another user")
     # The directories of tests are for root alone; rsync looks for a path from the top.
     with tempfile.TemporaryDirectory(dir="/tmp") as home, mounts(Path(home)) as make:
         Path(home).chmod(0o755)
-        made = make("--messages=100", "--limit=medium=100000", "--limit=light=100000", mount=False)
-        made.rcfs(
-            "mount",
-            *made.options,
-            "-o",
-            f"allow_other,uid=nobody,gid={NOBODY.pw_gid},umask=077",
-            str(made.path),
-        )
-        yield made
+        yield make("--messages=100", "--limit=medium=100000", "--limit=light=100000", mount=False)
+
+
+@pytest.fixture
+def mount(unmounted: Mounted) -> Mounted:
+    """A mount made by root that belongs to nobody, and that nobody else but root may enter."""
+    made = unmounted
+    if not made.is_mounted:
+        words = f"allow_other,uid=nobody,gid={NOBODY.pw_gid},umask=077"
+        made.rcfs("mount", *made.options, "-o", words, str(made.path))
+    return made
+
+
+@pytest.fixture
+def free(unmounted: Mounted) -> Iterator[Mounted]:
+    """The same account, not mounted; not mounted afterwards either."""
+    if unmounted.is_mounted:
+        unmounted.umount()
+    yield unmounted
+    if unmounted.is_mounted:
+        unmounted.umount()
 
 
 @pytest.fixture
@@ -110,8 +122,8 @@ def test_changes_of_other_files_fail_with_erofs(mount: Mounted, desk: Path) -> N
     as_user(NOBODY.pw_uid, desk, "rm", "-r", "copy", "second")
 
 
-def test_others_are_let_in_by_allow_other_alone(mount: Mounted) -> None:
-    mount.umount()
+def test_others_are_let_in_by_allow_other_alone(free: Mounted) -> None:
+    mount = free
     mount.rcfs("mount", *mount.options, "--allow-other", str(mount.path))
     record = next(mount.path.glob("101 */extension.json"))
     assert record.stat().st_mode & 0o777 == 0o644
@@ -120,12 +132,12 @@ def test_others_are_let_in_by_allow_other_alone(mount: Mounted) -> None:
 
 
 @pytest.mark.skipif(shutil.which("mount.fuse3") is None, reason="Debian's mount.fuse3 is not installed")
-def test_mount_8_and_fstab(mount: Mounted) -> None:
+def test_mount_8_and_fstab(free: Mounted) -> None:
+    mount = free
     # mount(8) gives its own PATH to what it starts.
     program = Path("/usr/local/bin") / f"rcfs-test-{os.getpid()}"
     program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -P -m rcfs "$@"\n')
     program.chmod(0o755)
-    mount.umount()
     places = f"cache_dir={mount.cache},state_dir={mount.state}"
     try:
         words = f"rw,noatime,nofail,x-gvfs-hide,{places},ro,umask=022,subtype=rcfs"

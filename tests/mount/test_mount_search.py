@@ -316,6 +316,7 @@ def test_a_search_can_be_removed_with_all_that_it_shows(module_mount: Mounted, s
 def test_nothing_is_lost_with_a_file_that_cannot_be_removed(module_mount: Mounted, searches: Path) -> None:
     mailbox = next(module_mount.path.glob("101 *"))
     links = next(mailbox.glob("Conversations/*"))
+    assert list(mailbox.rglob("*"))  # which loads the calls, and their links beside the messages
     before = sorted(map(str, mailbox.rglob("*")))
     for path in (links, mailbox / "SMS", mailbox / "extension.json", searches):
         done = module_mount.tool("rm", "-rf", str(path), check=False)

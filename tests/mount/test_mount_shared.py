@@ -19,9 +19,8 @@ from rcfs.host import Registry
 from tests.fakes.s3 import BUCKET, s3_server, write_options
 from tests.mount.conftest import Mounted, Mounting, _end, eventually
 
-pytestmark = pytest.mark.mount
-
 IS_LONG = "RCFS_LONG" in os.environ
+pytestmark = [pytest.mark.mount, pytest.mark.timeout(900 if IS_LONG else 180)]
 MACHINES = 5 if IS_LONG else 2
 MESSAGES = 3000 if IS_LONG else 30
 KILLS = 20 if IS_LONG else 0

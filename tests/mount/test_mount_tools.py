@@ -35,6 +35,8 @@ def test_each_attachment_is_read_right_with_one_request_ever(
     shared_mount: Mounted, truth: Truth, tmp_path: Path
 ) -> None:
     mount = shared_mount
+    mount.empty_cache()
+    mount.server.reset_journal()
     mount.tool("ls", "-lR", check=False)  # one mailbox is refused, which is not what this test is about
     listing = mount.server.summary()
     assert listing["content_requests"] == 0

@@ -252,7 +252,7 @@ def any_step(dice: Random) -> Step:
             return partial(wish, which, what, chosen)
 
 
-@pytest.mark.timeout(24 * 3600)  # as long as it is asked to be
+@pytest.mark.timeout(SOAK_S + 300)  # a world that hangs shows where
 def test_a_long_run() -> None:
     """Worlds of thirty steps, one after the other."""
     ends_s = time.monotonic() + SOAK_S

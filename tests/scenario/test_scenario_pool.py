@@ -233,6 +233,18 @@ async def test_a_content_is_refused_only_if_all_logins_refuse_it(tmp_path: Path)
         )
 
 
+@pytest.mark.parametrize(("body", "closed"), [("json", 1), ("html", 0)])
+async def test_only_a_refusal_of_the_platform_closes_a_mailbox(
+    tmp_path: Path, body: str, closed: int
+) -> None:
+    async with opened(tmp_path, THREE[:1], messages=20) as pool:
+        await pool.join()
+        pool.world.platform.fault("status_after", status=403, operation=ATTACHMENT, count=1, body=body)
+        assert await pool.try_all(pool.wanted[:1]) == []
+        found = [pool.rig.engine.pool.own, *pool.rig.engine.pool.others] if pool.rig.engine.pool else []
+        assert sum(each.closed for each in found) == closed
+
+
 async def test_a_content_that_is_gone_costs_one_request_for_each_login(tmp_path: Path) -> None:
     async with opened(tmp_path) as pool:
         await pool.join()

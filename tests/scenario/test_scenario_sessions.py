@@ -10,7 +10,7 @@ import structlog
 import trio
 
 from rcfs.errors import AuthError, StoreError
-from rcfs.model import PRIOR_PLANS, Priority
+from rcfs.model import PRIOR_PLANS, Priority, UsageGroup
 from rcfs.platform import AllowedHosts, Client, Credentials, read_account
 from rcfs.quota import Ledger, MemoryHome
 from rcfs.simulator import AccountSpec, SimulatorConfig
@@ -55,6 +55,17 @@ async def test_one_login_serves_all_and_the_last_one_logs_out(
     assert len(platform.sent(LOGIN)) == 1
     assert len(platform.sent("revokeToken")) == 1
     assert not kept.exists()
+
+
+async def test_a_logout_that_has_no_slot_in_time_is_left_out(platform: ScriptedPlatform, rigs: Any) -> None:
+    async with rigs() as rig:
+        gate, options = rig.engine.lane.gate, RequestOptions(Priority.PERSON)
+        for _login in range(4):  # of other processes; five a minute are the limit
+            async with gate.slot(LOGIN, UsageGroup("auth"), options) as slot:
+                slot.answered(200, None, None)
+        begun_s = trio.current_time()
+    assert trio.current_time() - begun_s < 1.0
+    assert platform.sent("revokeToken") == []
 
 
 async def test_a_token_that_one_renewed_is_taken_over_by_the_others(

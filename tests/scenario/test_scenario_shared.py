@@ -246,6 +246,32 @@ async def test_a_store_that_fails_costs_readers_nothing_and_is_used_again(
     assert len(platform.sent(FETCH)) == 10
 
 
+async def test_a_store_that_is_full_is_still_read(
+    rigs: tuple[Rig, Rig], objects: MemoryObjects, platform: ScriptedPlatform
+) -> None:
+    first, second = rigs
+    wanted = [first.wanted(number, noise(100, number)) for number in range(4)]
+    await first.read(wanted[0])
+    await first.read(wanted[1])
+    await written(first)
+    objects.full = "No space left on device"
+    for each in (*wanted[2:], *wanted[:2]):
+        await second.read(each)
+    assert status(second).passed_over_because == "No space left on device"
+    assert (status(second).is_read, status(second).hits) == (True, 2)
+    assert events(second).count("only reads the shared store") == 1
+    assert len(platform.sent(FETCH)) == 4
+    objects.problem = "gone"
+    await second.read(first.wanted(4, SMALL))
+    assert not status(second).is_read
+    objects.problem = ""
+    await trio.sleep(60)
+    assert status(second).is_read, "a probe has found that it can be read again"
+    objects.full = ""
+    await trio.sleep(120)
+    assert status(second).passed_over_because is None
+
+
 async def test_what_waits_for_a_store_that_stays_away_is_dropped(
     rigs: tuple[Rig, Rig], objects: MemoryObjects
 ) -> None:

@@ -12,9 +12,19 @@ import rcfs
 TOP = Path(rcfs.__file__).parent
 ROOMS = sorted(path.name for path in TOP.iterdir() if (path / "__init__.py").exists())
 
+BEFORE_ALL = {"rcfs._interrupt", "rcfs._shared_repr"}
+"""Modules that `rcfs.__main__` loads before all rooms."""
+
 
 def test_the_rooms_are_found() -> None:
     assert {"model", "quota", "tree", "fuse", "cli"} <= set(ROOMS)
+
+
+def test_the_top_has_nothing_but_what_belongs_there() -> None:
+    found = {path.name for path in TOP.parent.iterdir() if not path.name.startswith(".")}
+    made = {name for name in found if name == "build" or name.endswith(".egg-info")}
+    texts = {"README.md", "ARCHITECTURE.md", "CHANGELOG.md", "LICENSE"}
+    assert found - made == {"rcfs", "tests", "contrib", "pyproject.toml", "setup.cfg", *texts}
 
 
 @pytest.mark.parametrize("room", [*ROOMS, ""])
@@ -23,7 +33,7 @@ def test_a_module_imports_from_another_room_only_what_that_room_offers(room: str
         (str(module), name)
         for module in (TOP / room).glob("**/*.py" if room else "*.py")
         for name in imported_from_rcfs(module)
-        if name.split(".")[1] != room and "._" in name and name != "rcfs._interrupt"
+        if name.split(".")[1] != room and "._" in name and name not in BEFORE_ALL
     ]
     assert private == []
 

@@ -48,7 +48,7 @@ class Browser:
         """The pages that it has shown; it has ended."""
         for thread in threading.enumerate():
             if thread.name == "browser":
-                thread.join(10)
+                thread.join(60)
         return self._pages
 
     def open(self, url: str) -> None:
@@ -107,7 +107,7 @@ def test_a_login_with_a_browser_is_saved_without_a_secret(
 @pytest.mark.parametrize(
     ("answer", "message"),
     [
-        ({"error": "access_denied"}, "the access was refused in the browser; run `rcfs login` again"),
+        ({"error": "access_denied"}, "the access was refused in the browser; log in again"),
         ({"error": "odd", "error_description": "a\x1b[31m<b>"}, "RingCentral did not log you in: a"),
         ({}, "RingCentral did not log you in: no code came"),
     ],

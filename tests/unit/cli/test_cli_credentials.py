@@ -190,7 +190,33 @@ def test_a_keyring_that_never_answers_does_not_block(
         ended.set()
         for thread in threading.enumerate():
             if thread.name == "keyring":
-                thread.join(5)
+                thread.join(60)
+
+
+def test_a_locked_keyring_opens_its_window_only_for_a_person(
+    run: Run, vault: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run("login", "--jwt", typed=TYPED)
+    unlocked = threading.Event()
+    monkeypatch.setattr(_keyring, "ANSWERS_WITHIN_S", 0.01)
+    monkeypatch.setattr(_keyring, "is_locked", lambda: not unlocked.is_set())
+    monkeypatch.setattr(vault, "_check", lambda: pytest.fail("it opens its window"))
+    problems: list[str] = []
+    assert _keyring.read_keyring(problems.append) is None
+    assert problems == ["the keyring is locked, and must be unlocked first"]
+    assert "the keyring is locked" in run("login", "--jwt", typed=TYPED).stderr
+
+    monkeypatch.setattr(_keyring, "is_terminal", lambda: True)
+    monkeypatch.setattr(vault, "_check", lambda: unlocked.wait(60))
+
+    def tell(line: str, **_file: object) -> None:
+        problems.append(line)
+        unlocked.set()
+
+    monkeypatch.setattr("builtins.print", tell)
+    found = _keyring.read_keyring(pytest.fail)
+    assert (found is not None, len(problems)) == (True, 2)
+    assert "type its password into its window, within 30 s" in problems[1]
 
 
 def test_secrets_are_taken_from_no_command_line(run: Run) -> None:

@@ -46,7 +46,8 @@ def test_without_the_demo_extra(
     result = run(name)
     assert result.exit_code == 2
     assert result.stderr == (
-        "rcfs: the simulator needs the package no_such_package; run pip install 'rcfs[demo]'\n"
+        "rcfs: the simulator needs the package no_such_package; run:"
+        f" {sys.executable} -m pip install 'rcfs[demo]'\n"
     )
 
 

@@ -14,7 +14,7 @@ from rcfs.cli._doctor import directory_finding, examine
 from rcfs.cli._findings import Finding, State, problem_of
 from rcfs.config import Settings
 from rcfs.errors import AuthError, ForbiddenError, RcfsError
-from rcfs.host import FuseSystem, Mount
+from rcfs.host import FuseSystem, Mount, MountKind, MountState
 
 SECRET = "s3cr3t-of-the-app"
 
@@ -162,6 +162,19 @@ def test_a_mount_point(system: FuseSystem, tmp_path: Path) -> None:
     inside = found(system, "mount point", tmp_path / "rc", cache_dir=tmp_path / "rc" / "cache")
     assert inside.state is State.PROBLEM
     assert "the cache directory" in inside.detail
+
+
+def test_a_mount_of_rcfs_that_works_needs_no_advice(
+    system: FuseSystem, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def mounted_by(owner: int | None) -> Finding:
+        state = MountState(tmp_path, MountKind.MOUNTED, f"{tmp_path} is mounted", "unmount it first", owner)
+        monkeypatch.setattr(_doctor, "inspect_mountpoint", lambda *_: state)
+        return found(system, "mount point", tmp_path)
+
+    mine, other = mounted_by(4711), mounted_by(None)
+    assert (mine.state, mine.advice) == (State.OK, "")
+    assert (other.state, other.advice) == (State.NOTE, "unmount it first")
 
 
 def test_a_directory_that_is_still_to_be_made(tmp_path: Path, system: FuseSystem) -> None:

@@ -2,10 +2,12 @@
 
 import json
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
+import redis
 from click.testing import Result
 
 from rcfs.cli._findings import Finding, State
@@ -85,6 +87,11 @@ def test_doctor_finds_what_would_lose_the_ledger(server: LedgerServer) -> None:
     assert reached.state is State.OK
     assert "Redis 7." in reached.detail or "Valkey" in reached.detail
     assert (policy.state, policy.detail) == (State.PROBLEM, "maxmemory-policy is allkeys-lru")
-    assert "noeviction" in policy.advice
+    assert "noeviction there; else it may drop the ledger" in policy.advice
     assert persistence.state is State.NOTE
     assert "appendonly yes" in persistence.advice
+    with closing(redis.Redis(unix_socket_path=server.address.path)) as admin:
+        admin.config_set("maxmemory-policy", "volatile-lru")
+    _reached, policy, _persistence = findings(server.address)
+    assert policy.state is State.PROBLEM
+    assert "else it may drop the list of a pull with --join" in policy.advice

@@ -167,6 +167,8 @@ def test_read_only_contradicts_what_changes_something(
         result = run("mount", "-f", *options, str(mountpoint), env=variables)
         assert result.exit_code == 2
         assert "contradict each other; leave one out" in result.stderr
+    result = run("mount", "-f", "--allow-purge", str(mountpoint))
+    assert (result.exit_code, "no effect without --read-write" in result.stderr) == (2, True)
     assert started == []
     result = run(
         "mount", "-f", "--read-only", str(mountpoint), env={"RCFS_READ_WRITE": "1", "RCFS_SEND": "1"}

@@ -163,7 +163,7 @@ def test_the_units_are_as_hard_as_they_can_be(
 
 
 def len_of(path: Path) -> bool:
-    return "NoNewPrivileges" not in path.read_text()
+    return "\nNoNewPrivileges=yes" not in path.read_text()
 
 
 @pytest.mark.parametrize(
@@ -173,6 +173,8 @@ def len_of(path: Path) -> bool:
         (["{rc}", "--umsk=1"], "No such option '--umsk'"),
         (["{rc}", "--cache-dir", "here"], "here: a unit needs absolute paths"),
         (["{rc}", "--max-wait=-1"], "--max-wait"),
+        (["{rc}", "--read-only", "--send"], "--read-only and --send contradict each other"),
+        (["{rc}", "-o", "ro,read_write"], "--read-only and --read-write contradict each other"),
         (["{rc}/none"], "does not exist; create it"),
         (["--pull", "/b", "--", "--kind=fax"], "No such option '--kind'"),
     ],

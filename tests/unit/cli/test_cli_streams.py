@@ -46,8 +46,14 @@ def test_a_reader_that_does_not_read() -> None:
 def test_an_interrupt_at_any_moment_shows_no_trace() -> None:
     """From the first line of rcfs on; what Python loads before is out of its reach."""
     program = "import os, signal; import rcfs.__main__; os.kill(os.getpid(), signal.SIGINT); print('alive')"
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stdout, done.stderr) == (130, "", "rcfs: interrupted\n")
+    help_text = (
+        "import os, signal, sys, click; import rcfs.__main__; sys.argv[1:] = ['--help']\n"
+        "click.HelpFormatter.getvalue = lambda _self: os.kill(os.getpid(), signal.SIGINT)\n"
+        "rcfs.__main__.main()"
+    )
+    for each in (program, help_text):
+        done = subprocess.run([sys.executable, "-c", each], capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stdout, done.stderr) == (130, "", "rcfs: interrupted\n")
     for delay_s in (0.15, 0.3, 0.45):
         process = subprocess.Popen(
             [sys.executable, "-m", "rcfs", "doctor"],

@@ -5,7 +5,6 @@ import logging
 from collections.abc import Iterator
 
 import pytest
-import structlog
 from click.testing import CliRunner
 
 from rcfs.cli._doctor import _print
@@ -14,7 +13,7 @@ from rcfs.cli._main import rcfs
 from rcfs.cli._output import error_line, say, say_json, say_marked, tell, warn
 from rcfs.cli._why import _lines
 from rcfs.errors import PlatformError
-from rcfs.host.logs import log_to_terminal
+from rcfs.host.logs import EventLog, log_to_terminal
 from rcfs.status import ErrorStatus, render_errors
 from rcfs.transport import Recorder
 
@@ -97,28 +96,27 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
     yield shown
     logging.getLogger().handlers = handlers
     logging.getLogger().setLevel(level)
-    structlog.reset_defaults()
 
 
 def test_what_is_logged(terminal: io.StringIO) -> None:
     # The handlers of pytest would put half characters into its report, which no worker can send.
     root = logging.getLogger()
     root.handlers = [handler for handler in root.handlers if getattr(handler, "stream", None) is terminal]
-    logger = structlog.get_logger("rcfs")
-    logger.info(HOSTILE, **{HOSTILE: HOSTILE, "many": [HOSTILE], "error": ValueError(HOSTILE)})
+    log = EventLog()
+    log.info(HOSTILE, **{HOSTILE: HOSTILE, "many": [HOSTILE], "error": ValueError(HOSTILE)})
     logging.getLogger("library").warning("from a library: %s", HOSTILE)
     check(terminal.getvalue(), 2)
     try:
         raise ValueError(HOSTILE)
     except ValueError as exc:
-        logger.error("crash", exc_info=exc)
+        log.error("crash", exc_info=exc)
     assert not set(terminal.getvalue()) & set(ACTS)
     assert "ValueError" in terminal.getvalue()
 
 
 @pytest.mark.usefixtures("terminal")
 def test_what_a_mount_tells_of_itself() -> None:
-    recorder = Recorder(structlog.get_logger("rcfs"))
+    recorder = Recorder(EventLog())
     recorder.note(HOSTILE, group=HOSTILE)
     recorder.fault(HOSTILE, HOSTILE, key=HOSTILE)
     recorder.request("read", HOSTILE, 200)

@@ -24,6 +24,7 @@ WITHOUT_DEFAULT = (
     "shared_options",
     "ledger",
     "password_file",
+    "ca_file",
     "metrics",
     "metrics_textfile",
 )

@@ -9,7 +9,7 @@ import pytest
 
 from rcfs.config import Settings, find_config, load_settings
 from rcfs.errors import ConfigError
-from rcfs.model import PRIOR_PLANS, Plan
+from rcfs.model import PRIOR_PLANS, LedgerAddress, Plan
 
 SECRET = "s3cr3t-of-the-app"
 JWT = "eyJ-jwt-of-the-user"
@@ -89,6 +89,13 @@ def test_loads_in_the_background_can_be_switched_off(tmp_path: Path) -> None:
     assert load({}, {}, "", tmp_path).preload
     assert not load({}, {}, "[mount]\npreload = false\n", tmp_path).preload
     assert load({"preload": True}, {}, "[mount]\npreload = false\n", tmp_path).preload
+
+
+def test_the_authority_of_the_ledger_server_is_part_of_its_address(tmp_path: Path) -> None:
+    quota = "[quota]\nca_file = '/etc/ca.pem'\n"
+    assert load({}, {}, quota, tmp_path).ledger is None
+    ledger = load({}, {"RCFS_LEDGER": "rediss://host"}, quota, tmp_path).ledger
+    assert ledger == LedgerAddress("host", tls=True, ca_file="/etc/ca.pem")
 
 
 def test_how_long_a_first_mount_waits_for_the_network(tmp_path: Path) -> None:

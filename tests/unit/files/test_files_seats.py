@@ -42,7 +42,7 @@ async def test_opens_that_wait_together_take_no_more_seats_than_there_are(nurser
         return content
 
     library = SimpleNamespace(look=look, fetch=lambda *_arguments: None, release=lambda _content: None)
-    recorder = SimpleNamespace(note=lambda *_arguments, **_fields: None)
+    recorder = SimpleNamespace(detail=lambda *_arguments, **_fields: None)
     cache = SimpleNamespace(spill=None)
     engine = cast(
         "Engine",

@@ -7,12 +7,11 @@ from io import StringIO
 from pathlib import Path
 
 import pytest
-import structlog
 
 from rcfs.errors import StoreError
 from rcfs.filenames import StateFiles
 from rcfs.host import logs
-from rcfs.host.logs import log_to_file, log_to_terminal
+from rcfs.host.logs import EventLog, log_to_file, log_to_terminal
 
 SECRET = "s3cr3t-of-the-app"
 
@@ -30,7 +29,6 @@ def untouched() -> Iterator[None]:
     root.setLevel(level)
     for name in ("httpx", "httpcore", "hpack", "asyncio"):
         logging.getLogger(name).setLevel(logging.NOTSET)
-    structlog.reset_defaults()
 
 
 def crash() -> None:
@@ -41,8 +39,8 @@ def crash() -> None:
 def log_a_crash() -> None:
     try:
         crash()
-    except ZeroDivisionError:
-        structlog.get_logger("rcfs").exception("broken")
+    except ZeroDivisionError as exc:
+        EventLog().error("broken", exc_info=exc)
 
 
 def test_a_file_holds_one_json_object_per_event(tmp_path: Path) -> None:
@@ -52,8 +50,8 @@ def test_a_file_holds_one_json_object_per_event(tmp_path: Path) -> None:
         log_to_file(path, "info")
     finally:
         os.umask(before)
-    structlog.get_logger("rcfs").info("mounted", mountpoint="/mnt/ü", size_bytes=7)
-    structlog.get_logger("rcfs").debug("not logged")
+    EventLog().info("mounted", mountpoint="/mnt/ü", size_bytes=7)
+    EventLog().debug("not logged")
     logging.getLogger("trio").warning("from a %s", "library")
     logging.getLogger("httpx").info("HTTP Request: GET https://host/?access_token=%s", SECRET)
     log_a_crash()
@@ -76,7 +74,7 @@ def test_a_file_is_rotated_and_stays_private(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr(logs, "_ROTATE_BYTES", 1000)
     log_to_file(tmp_path / "rc.log", "info")
     for number in range(100):
-        structlog.get_logger("rcfs").info("event", number=number)
+        EventLog().info("event", number=number)
     files = sorted(path.name for path in tmp_path.iterdir())
     assert files == ["home", "rc.log", "rc.log.1", "rc.log.2", "rc.log.3"]
     for name in files[1:]:
@@ -94,8 +92,8 @@ def test_a_terminal_gets_readable_lines_without_locals(monkeypatch: pytest.Monke
     stream = StringIO()
     monkeypatch.setattr(sys, "stderr", stream)
     log_to_terminal("warning")
-    structlog.get_logger("rcfs").info("not logged")
-    structlog.get_logger("rcfs").warning("slow", seconds=3)
+    EventLog().info("not logged")
+    EventLog().warning("slow", seconds=3)
     log_a_crash()
     lines = stream.getvalue().splitlines()
     assert lines[0].endswith("[warning  ] slow seconds=3")

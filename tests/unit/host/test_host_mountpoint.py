@@ -246,10 +246,9 @@ def test_a_mount_that_works_is_busy(
 def test_the_owner_of_a_busy_mount_is_named(registry: Registry, mountpoint: Path, fake: FakeMount) -> None:
     fake.answer = Probe(mountpoint, 0, is_directory=True, is_empty=False)
     registry.add(mountpoint, "https://platform.ringcentral.com")
-    assert (
-        f"already mounted by process {os.getpid()} (fuse.rcfs)"
-        in inspect_mountpoint(mountpoint, registry).detail
-    )
+    state = inspect_mountpoint(mountpoint, registry)
+    assert f"already mounted by process {os.getpid()} (fuse.rcfs)" in state.detail
+    assert state.owner == os.getpid()
 
 
 @pytest.mark.parametrize(

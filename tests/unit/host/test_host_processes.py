@@ -43,7 +43,7 @@ def test_an_answer_in_time() -> None:
 def test_no_answer_in_time() -> None:
     before = time.monotonic()
     assert run_limited(["sleep", "60"], 0.05) is None
-    assert time.monotonic() - before < 10
+    assert time.monotonic() - before < 30
 
 
 def test_one_that_cannot_be_killed_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:

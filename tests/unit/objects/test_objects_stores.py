@@ -1,11 +1,13 @@
 """One suite for every kind of object store, and the failures of S3."""
 
+import errno
 import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 import structlog
@@ -39,13 +41,14 @@ def endpoint() -> Iterator[str]:
 
 
 @pytest.fixture(params=["memory", "directory", "s3"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> ObjectStore:
+def store(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ObjectStore:
     if request.param == "memory":
         return MemoryObjects(lambda: 1000.0)
     if request.param == "directory":
         (tmp_path / "shared").mkdir()
         return open_objects(f"{tmp_path}/shared")
     options = write_options(tmp_path / "options.toml", request.getfixturevalue("endpoint"))
+    monkeypatch.setattr("rcfs.objects._obstore._READING", {"timeout": "120s"})  # a machine may be slow
     return open_objects(f"s3://{BUCKET}/{tmp_path.name}", options)
 
 
@@ -232,6 +235,18 @@ def test_failures_of_s3_are_one_line_without_secrets(tmp_path: Path, reply: byte
             assert len(str(caught.value)) < 300
 
 
+def test_a_directory_without_hard_links_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Path, "hardlink_to", Mock(side_effect=PermissionError(errno.EPERM, "not permitted")))
+    with pytest.raises(ObjectStoreError, match=f"{tmp_path} is on a disk without hard links"):
+        probe_objects(open_objects(str(tmp_path)))
+
+
+def test_a_store_without_puts_under_a_condition_is_one_line() -> None:
+    with pytest.raises(ObjectStoreError, match=r"^http://127\.0\.0\.1:1/x: .*not yet implemented") as caught:
+        probe_objects(open_objects("http://127.0.0.1:1/x"))
+    assert "\n" not in str(caught.value)
+
+
 def test_a_bucket_that_vanishes_is_a_failure(tmp_path: Path, endpoint: str) -> None:
     bucket(endpoint, "PUT", "gone")
     store = open_objects("s3://gone", write_options(tmp_path / "options.toml", endpoint))
@@ -275,6 +290,7 @@ def test_options_that_others_may_read_are_refused(tmp_path: Path) -> None:
         ("s3://b", "aws_secret_access_key = 5", "must be a text in quotes"),
         ("s3://b", "s3cret", "is not TOML"),
         ("nosuch://b", "", "cannot be opened"),
+        ("az://b", "", "az://b cannot be opened: .*Account must be specified"),
     ],
 )
 def test_wrong_settings_are_one_line_without_secrets(
@@ -291,5 +307,7 @@ def test_wrong_settings_are_one_line_without_secrets(
 
 def test_without_the_package_one_line_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "rcfs.objects._obstore", None)
-    with pytest.raises(ConfigError, match=r"needs the package obstore; run: pip install 'rcfs\[objects\]'"):
+    with pytest.raises(
+        ConfigError, match=r"needs the package obstore; run: .+ -m pip install 'rcfs\[objects\]'"
+    ):
         open_objects("s3://b")

@@ -15,7 +15,7 @@ import redis
 
 from rcfs.errors import SharedLedgerError
 from rcfs.model import Plan, Priority, UsageGroup
-from rcfs.quota import FREEZE_MARGIN_S, LINGER_S, Ledger, Slot, Waiting
+from rcfs.quota import ABSENT_S, FREEZE_MARGIN_S, LINGER_S, LONGEST_REQUEST_S, Ledger, Slot, Waiting
 from rcfs.store._server_connection import ServerConnection
 from rcfs.store._server_home import LEASE_S
 from tests.fakes.fleet import Fleet, Process
@@ -26,6 +26,8 @@ from tests.fakes.police import Police, Trip
 MEDIUM = UsageGroup("medium")
 METADATA, BULK = Priority.METADATA, Priority.BULK
 ONE = Waiting.only(METADATA, 0.0)
+ALONE_S = LEASE_S + LONGEST_REQUEST_S + 60.0 + LINGER_S
+"""When a process that cannot reach the server begins to use its share, at the earliest."""
 PERSISTENT = ("--appendonly", "yes")
 LONG = os.environ.get("RCFS_LONG") == "1"
 
@@ -101,13 +103,14 @@ def test_an_outage_costs_no_429_and_little_of_the_quota(directory: Path, options
         assert trial.sent(60.0) >= 3
         assert trial.sent(120.0) >= 0.97 * 40
         trial.end_server()
-        trial.sent(180.0)
-        assert trial.sent(240.0) >= 0.9 * 39
+        assert trial.sent(120.0 + ALONE_S) == 0, "the others may have the server"
+        trial.sent(330.0)
+        assert trial.sent(390.0) >= 0.9 * 39
         assert all("1/3 of each limit" in line for line in trial.home.lines)
         assert len(trial.home.lines) == 3
         server.start()
-        trial.sent(300.0)
-        assert trial.sent(360.0) >= 0.95 * 40
+        trial.sent(450.0)
+        assert trial.sent(510.0) >= 0.95 * 40
         assert trial.police.violations == []
         assert not any(process.ledger.outage for process in trial.fleet.processes)
     finally:
@@ -154,12 +157,24 @@ def test_more_processes_than_slots_take_turns_in_an_outage(server: LedgerServer)
     trial = Trial(server, limit=2, processes=5)
     trial.sent(1.0)
     trial.end_server()
-    trial.sent(130.0)
-    assert trial.sent(130.0 + 5 * 60.0) >= 8
+    trial.sent(ALONE_S)
+    assert trial.sent(ALONE_S + 760.0) >= 8
     assert {request.process.owner for request in trial.fleet.requests} == {
         process.owner for process in trial.fleet.processes
     }
     assert trial.police.violations == []
+
+
+def test_a_forecast_in_an_outage_counts_the_share(server: LedgerServer) -> None:
+    trial = Trial(server, processes=4)
+    trial.sent(30.0)
+    ledger, waiting = trial.fleet.processes[0].ledger, Waiting.only(BULK, 30.0, 50)
+    assert (ledger.shares(30.0), ledger.part) == ({}, 1)
+    trial.end_server()
+    trial.sent(230.0)
+    sent_s = ledger.forecast(MEDIUM, waiting, 230.0).sent_s(49)
+    assert (ledger.part, [state.left for state in ledger.states(230.0)]) == (0.25, [30])
+    assert sent_s - 230.0 > 4 * 60.0, "at most ten in each minute are this process's"
 
 
 def test_a_change_whose_answer_got_lost_is_made_once(
@@ -185,8 +200,9 @@ def test_a_change_whose_answer_got_lost_is_made_once(
     home.refresh(2.5)
     with monkeypatch.context() as patched:
         patched.setattr(ServerConnection, "store", lose)
-        second = taken(ledger, 3.0)
+        assert not isinstance(ledger.take(MEDIUM, ONE, 3.0), Slot)
     home.refresh(5.0)
+    second = taken(ledger, 5.0)
     assert [state.used for state in other.states(5.0)] == [3], "the slot that nobody has was given back"
     ledger.cancel(second)
     assert [state.used for state in other.states(5.0)] == [2]
@@ -199,25 +215,31 @@ def test_a_client_that_dies_without_a_trace_loses_its_slots_when_its_lease_ends(
     taken(dead, 0.0)
     client, key = redis.Redis(unix_socket_path=server.address.path), f"{{rcfs:{home.name}}}:leases"
     lease_s = (client.zscore(key, "dead") or 0.0) / 1000 - client.time()[0]
-    assert LEASE_S - 30.0 < lease_s < LEASE_S + 2.0
+    assert 0.0 < lease_s < LEASE_S + 2.0
     assert ledger.states(10.0)[0].in_flight == 2
     client.zadd(key, {"dead": client.time()[0] * 1000 - 1})
     ledger.refresh(20.0)
     assert ledger.states(20.0)[0].in_flight == 1
-    assert ledger.states(20.0)[0].returns_s == pytest.approx([60.06 + LINGER_S], abs=0.01)
+    assert ledger.states(20.0)[0].returns_s == pytest.approx([LONGEST_REQUEST_S + LINGER_S + 40.06], abs=0.01)
+    assert "dead" in ledger.book.owners, "the other has its share"
+    client.zadd(key, {"dead": (client.time()[0] - ABSENT_S) * 1000 - 1})
+    ledger.refresh(21.0)
+    ledger.refresh(22.0)
     assert "dead" not in ledger.book.owners
 
 
-def test_a_start_without_the_server_waits_a_window_and_takes_the_share_that_it_remembers(
+def test_a_start_without_the_server_waits_a_window_and_takes_over_the_share_of_a_dead_one(
     server: LedgerServer,
 ) -> None:
     server.kill()
     home = OnServer({MEDIUM: Plan(40)}, server.directory, server)
-    home.memory.known = 4
+    home.memory.known = dict.fromkeys("abcd", 4)
+    home._dead.add("a")  # on this machine
     ledger = home.open("one")
     many = Waiting.only(METADATA, 0.0, 40)
     assert ledger.take_many({MEDIUM: many}, 0.0)[MEDIUM].slots == ()
-    now = 61.0 + LINGER_S + FREEZE_MARGIN_S
+    assert ledger.take_many({MEDIUM: many}, ALONE_S - 6.0)[MEDIUM].slots == ()
+    now = ALONE_S + FREEZE_MARGIN_S + 1.0
     slots = ledger.take_many({MEDIUM: many}, now)[MEDIUM].slots
     assert len(slots) == 10
     server.start()

@@ -123,7 +123,7 @@ async def wait_for_messages(simulator: Simulator, at_least: int) -> None:
     """Return once the account has this number of messages; only the simulator's own task adds them."""
     import trio
 
-    with trio.fail_after(10):
+    with trio.fail_after(60):
         while True:
             account = simulator.account
             if sum(len(account.message_ids(e.id)) for e in account.extensions) >= at_least:

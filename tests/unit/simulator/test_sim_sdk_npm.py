@@ -16,9 +16,9 @@ from tests.fakes.simulated import start
 
 PACKAGE = "@ringcentral/sdk@5.0.11"
 SCRIPT = Path(__file__).with_name("sdk_session.cjs")
-INSTALL_S = 90.0
+INSTALL_S = 120.0
 """Longest wait for npm, in seconds; it takes two with a registry near by."""
-SESSION_S = 60.0
+SESSION_S = 120.0
 """Longest wait for the session, in seconds; it takes three, one of them for a Retry-After."""
 
 

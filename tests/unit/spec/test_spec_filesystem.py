@@ -41,7 +41,7 @@ TREE = {
 MONTH = "101 Jane Smith/SMS/2026-11"
 FIRST = f"{MONTH}/2026-11-03 from Bob [6424569004]"
 LONG = "101 Jane Smith/Calls/2026-11.csv"
-WITHIN_S = 30.0
+WITHIN_S = 60.0
 
 
 @pytest.fixture(scope="module")

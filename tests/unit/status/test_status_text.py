@@ -38,6 +38,7 @@ BUSY: dict[str, Any] = {
             "free_in_s": 0,
             "frozen_for_s": 0,
             "in_flight": 0,
+            "left": 0,
             "returns": [1, 2] + [0] * 58,
         },
         {
@@ -48,6 +49,7 @@ BUSY: dict[str, Any] = {
             "free_in_s": 2.1,
             "frozen_for_s": 0,
             "in_flight": 2,
+            "left": 0,
             "returns": [0] * 57 + [3, 8, 27],
         },
         {
@@ -58,6 +60,7 @@ BUSY: dict[str, Any] = {
             "free_in_s": 0,
             "frozen_for_s": 42,
             "in_flight": 0,
+            "left": 0,
             "returns": [0] * 60,
         },
         {
@@ -68,6 +71,7 @@ BUSY: dict[str, Any] = {
             "free_in_s": 0,
             "frozen_for_s": 0,
             "in_flight": 0,
+            "left": 0,
             "returns": [0] * 60,
         },
     ],
@@ -85,6 +89,7 @@ BUSY: dict[str, Any] = {
                     "free_in_s": 0,
                     "frozen_for_s": 0,
                     "in_flight": 0,
+                    "left": 0,
                     "returns": [0] * 60,
                 }
             ],
@@ -282,6 +287,7 @@ BUSY: dict[str, Any] = {
                 "refused": False,
             }
         ],
+        "reads": 4,
     },
     "waits": [{"class": "bulk", "sum_s": 90.5, "counts": [1, 0, 2]}],
     "traffic": {"received_bytes": 1000, "read_bytes": 2000},
@@ -292,6 +298,7 @@ BUSY: dict[str, Any] = {
 SHARED = {
     "place": "s3://contents/rcfs",
     "passed_over_because": "s3://contents/rcfs: 503 Slow Down",
+    "is_read": False,
     "hits": 1,
     "misses": 1200,
     "written": 1100,
@@ -388,7 +395,7 @@ def test_the_status_of_a_busy_mount() -> None:
         "           105 Jane: the first of 5 messages should go in 6 h 30 min; 4 attachments not cached",
         "           and messages of 2 more mailboxes; 11 attachments not cached",
         "           calls: the first of 214 recordings should go in 3 d; 200 not cached",
-        "readers    1 of at most 8 wait",
+        "readers    1 of at most 8 wait; at most 4 of them may be reads",
         "errors     2026-11-03T17:30:00Z content_failed reset by peer",
     ]
 
@@ -600,13 +607,22 @@ def test_the_line_of_a_load(row: dict[str, Any], line: str) -> None:
 def test_a_status_survives_json_unchanged() -> None:
     told = BUSY | {
         "network_problem": None,
-        "login": {"state": "refused", "because": "OAU-251", "tried_again_in_s": 60.0},
+        "login": {
+            "state": "refused",
+            "because": "OAU-251",
+            "tried_again_in_s": 60.0,
+            "command": "rcfs login --account work",
+        },
         "shared": SHARED,
         "ledger": {
             "server": "redis://host:6379/0",
             "state": "gone",
             "because": "the ledger server redis://host:6379/0 cannot be reached",
             "peers": ["a:12", "b:34"],
+            "since": "2026-11-03T17:27:05Z",
+            "part": 0.5,
+            "awaited": [],
+            "waits_s": 100.0,
         },
         "loads": [
             {
@@ -656,6 +672,21 @@ def test_an_empty_outbox_is_not_shown() -> None:
 def test_the_server_of_a_shared_ledger_and_its_clients_are_named() -> None:
     up = LedgerStatus("redis://host:6379/0", "up", None, ("a:12", "b:34"))
     assert ledger_line(up) == "shared by 2 through redis://host:6379/0: a:12, b:34"
-    gone = attrs.evolve(up, state="gone", because="it cannot be reached")
-    assert ledger_line(gone) == "it cannot be reached; until it is back, rcfs uses 1/2 of each limit"
+    since = "2026-11-03T17:27:05Z"
+    gone = attrs.evolve(up, state="gone", because="it cannot be reached", since=since, part=0.5)
+    assert (
+        ledger_line(gone)
+        == f"it cannot be reached (since {since}); until it is back, rcfs uses 1/2 of each limit"
+    )
+    assert ledger_line(attrs.evolve(gone, waits_s=100.0)).endswith(
+        "; until it is back, rcfs waits 1 min 40 s, and then uses 1/2 of each limit"
+    )
+    assert ledger_line(attrs.evolve(gone, waits_s=100.0, part=0.0)).endswith("rcfs sends nothing")
+    assert ledger_line(attrs.evolve(up, awaited=("b:34",), waits_s=40.0)) == (
+        "shared by 2 through redis://host:6379/0: a:12, b:34;"
+        " it has lost changes, so rcfs waits for b:34, 40 s at most"
+    )
     assert render_quota([], up).startswith("shared by 2")
+    assert "           only read: s3://contents/rcfs: 503 Slow Down" in text_of(
+        BUSY | {"shared": SHARED | {"is_read": True}}
+    )

@@ -82,7 +82,7 @@ def test_a_process_that_is_killed_has_no_claims(claims: Claims, tmp_path: Path) 
     with holder(tmp_path) as other:
         assert other.do("take", KEY) == "True"
         other.process.kill()
-        other.process.wait(20)
+        other.process.wait(60)
         assert claims.take(KEY)
 
 

@@ -265,6 +265,7 @@ def test_the_cap_holds_at_every_moment(
         usages.append(disk_usage(tmp_path))
         assert content_bytes(cache.load(key(number))) == data
     assert limit - (1 << 20) < max(usages) <= limit
+    assert cache.evictions > 0
     assert cache.stats().size_bytes <= limit
 
 

@@ -164,7 +164,7 @@ def test_a_lost_file_is_a_miss_and_its_row_goes(
 
 
 def test_an_info_that_is_no_info_is_dropped(cache: ContentCache, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ContentInfo, "to_bytes", lambda _self: b'{"size_bytes": "3"}')
+    monkeypatch.setattr(ContentInfo, "to_json", lambda _self: '{"size_bytes": "3"}')
     put(cache, KEY, b"abc")
     stored = cache.load(KEY)
     assert stored is not None

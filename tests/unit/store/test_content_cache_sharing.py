@@ -82,7 +82,7 @@ def test_two_processes_write_at_once_within_one_cap(tmp_path: Path) -> None:
         assert mine.stats().size_bytes <= limit
     lines += writer.stdout.readlines()
     writer.stdout.close()
-    assert writer.wait(30) == 0
+    assert writer.wait(60) == 0
     assert lines == [f"stored {number}\n" for number in range(1000, 1060)]
     assert mine.stats().size_bytes <= limit
     # A content takes 28 KiB in 32 KiB of blocks, so that about 40 of the 120 fit.
@@ -99,7 +99,7 @@ def test_a_killed_writer_leaves_no_wrong_byte_and_no_leftover(tmp_path: Path) ->
     writer.kill()
     stored += len(writer.stdout.readlines())
     writer.stdout.close()
-    writer.wait(30)
+    writer.wait(60)
     cache = open_cache(tmp_path)
     assert count_right(cache, range(stored + 2)) >= stored - 1
     names = {path.name for path in (tmp_path / "chunks").iterdir()}

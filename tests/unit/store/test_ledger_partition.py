@@ -48,9 +48,10 @@ def most_in_window(times_s: list[float]) -> int:
     return max(sum(at_s <= other_s < at_s + PLAN.window_s for other_s in times_s) for at_s in times_s)
 
 
-@pytest.mark.timeout(120)
 @pytest.mark.usefixtures("network")
-def test_a_client_that_is_cut_off_uses_its_share_and_then_is_one_of_them_again(tmp_path: Path) -> None:
+def test_a_client_that_is_cut_off_sends_nothing_at_first_and_then_is_one_of_all(
+    tmp_path: Path,
+) -> None:
     with TemporaryDirectory(prefix="rcfs-net-") as path:
         server = LedgerServer(Path(path), ("--bind", HOST, "--protected-mode", "no"), PORT)
         server.start()
@@ -76,10 +77,10 @@ def test_a_client_that_is_cut_off_uses_its_share_and_then_is_one_of_them_again(t
                 client.kill()
                 client.wait()
             server.kill()
-    alone_s = [at_s for at_s in sent_s[2] if cut_s < at_s < back_s]
-    assert 1 <= most_in_window(alone_s) <= PLAN.limit // 3
+    # A slot that it had taken may be used a moment later.
+    assert [at_s for at_s in sent_s[2] if cut_s + 2.0 < at_s < back_s] == []
+    assert any(at_s > back_s for at_s in sent_s[2])
     all_s = sorted(at_s for times_s in sent_s for at_s in times_s)
-    assert most_in_window([at_s for at_s in all_s if at_s < cut_s]) <= PLAN.limit
-    together_s = [at_s for at_s in all_s if at_s > back_s + 3.0]
-    assert most_in_window(together_s) <= PLAN.limit
-    assert len(together_s) >= PLAN.limit
+    assert most_in_window(all_s) <= PLAN.limit
+    for begin_s, end_s in ((cut_s - 5.0, cut_s), (cut_s, back_s), (back_s + 3.0, back_s + 8.0)):
+        assert sum(begin_s < at_s < end_s for at_s in all_s) >= PLAN.limit

@@ -118,8 +118,15 @@ def test_the_password_of_a_user_comes_from_the_keyring(
 def test_a_machine_remembers_the_clients_of_each_ledger(tmp_path: Path) -> None:
     path = tmp_path / "state" / "peers.json"
     path.parent.mkdir()
-    FileMemory(path, "one").remember(3)
-    FileMemory(path, "other").remember(5)
-    assert [FileMemory(path, name).parties() for name in ("one", "other", "new")] == [3, 5, 0]
+    me, former = "host:2 boot 2.9.1", "host:1 before 1.9.1"
+    FileMemory(path, "one", former).remember({former: 3, "another:1 before 1.9.1": 3})
+    FileMemory(path, "other", me).remember({me: 2})
+    one, other, new = (FileMemory(path, name, me) for name in ("one", "other", "new"))
+    assert one.shares() == {former: 3, "another:1 before 1.9.1": 3}
+    assert one.former() == [former], "not the one on another machine"
+    assert (other.shares(), other.former()) == ({me: 2}, [])
+    assert (new.shares(), new.former()) == ({}, [])
+    one.remember({me: 2})
+    assert FileMemory(path, "one", me).former() == []
     path.write_text("[")
-    assert FileMemory(path, "one").parties() == 0
+    assert FileMemory(path, "one", me).shares() == {}

@@ -59,7 +59,7 @@ def test_a_list_that_the_server_has_forgotten_has_another_token(new_client: NewC
     client = new_client()
     born = client.exchange().born
     assert client.exchange().born == born
-    client._redis.delete(client._key)
+    client._client.redis.delete(client._key)
     assert client.exchange().born != born
 
 

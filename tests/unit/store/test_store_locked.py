@@ -13,10 +13,13 @@ import pytest
 from rcfs.model import AttachmentKey, FolderNames, Place, ShelvedMessage
 from rcfs.store import ContentCache, ContentInfo, FetchHistory, FetchRecord, MailboxIndex, SizeIndex
 from rcfs.store._archive import PurgedArchive
+from rcfs.store._database import Format, open_database
 
 KEY = AttachmentKey("400131", 62, 1001, 1)
-AT_ONCE_S = 0.5
-"""Far less than any wait for a lock, and far more than what does not wait needs on a busy machine."""
+AT_ONCE_S = 1.9
+"""Less than the shortest wait for a lock, and far more than what does not wait needs on a busy machine."""
+AGAIN = 60
+"""Number of calls that would take longer than that if each waited 0.05 s, as threads do."""
 
 
 @contextmanager
@@ -40,7 +43,7 @@ def test_a_size_is_known_at_once_and_written_later(tmp_path: Path) -> None:
     other = AttachmentKey("400131", 62, 1002, 1)
     sizes.record(other, 5)
     with locked(path), at_once():
-        for _again in range(20):
+        for _again in range(AGAIN):
             sizes.record(KEY, 7)
         assert (sizes.size(KEY), sizes.size(other)) == (7, 5)
     sizes.close()
@@ -53,12 +56,12 @@ def test_a_fetch_is_noted_later(tmp_path: Path) -> None:
     path = tmp_path / "history.sqlite"
     history = FetchHistory.open(path, pytest.fail)
     with locked(path), at_once():
-        for number in range(20):
+        for number in range(AGAIN):
             history.add(FetchRecord(KEY, float(number), "cp", "bulk", 1, 300))
         assert history.fetches([KEY]) == {}
     history.close()
     again = FetchHistory.open(path, pytest.fail)
-    assert len(again.fetches([KEY])[KEY]) == 20
+    assert len(again.fetches([KEY])[KEY]) == AGAIN
     again.close()
 
 
@@ -91,6 +94,28 @@ OPENERS: dict[str, Callable[[Path], object]] = {
     "archive.sqlite": lambda path: PurgedArchive(path, pytest.fail),
     "cache.db": lambda path: ContentCache.open(path.parent, free_floor_bytes=0, warn=pytest.fail),
 }
+
+
+def test_a_lock_for_which_sqlite_does_not_wait_is_waited_for(tmp_path: Path) -> None:
+    path = tmp_path / "new.sqlite"
+    tries: list[sqlite3.Connection] = []
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+
+        def impatient() -> sqlite3.Connection:
+            connection = sqlite3.connect(path, timeout=0, isolation_level=None)
+            tries.append(connection)
+            try:
+                connection.execute("PRAGMA journal_mode = WAL")
+            finally:
+                if other.in_transaction:
+                    other.execute("ROLLBACK")
+            return connection
+
+        opened, damage = open_database(path, Format(1, 1), impatient, thorough=False)
+    assert (len(tries), opened, damage) == (2, tries[1], None)
+    for each in tries:
+        each.close()
 
 
 @pytest.mark.parametrize("file", OPENERS)

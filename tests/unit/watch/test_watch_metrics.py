@@ -54,6 +54,49 @@ DOCUMENT = {
             "requests": [{"for": "1/2/3/4", "by": "cp", "waited_s": 75.0, "sent_in_s": 2.7}],
         }
     ],
+    "ledger": {
+        "server": "redis://host:6379/0",
+        "state": "gone",
+        "because": "it cannot be reached",
+        "peers": ["a:12", "b:34"],
+        "since": "2026-11-03T17:27:05Z",
+        "part": 0.5,
+    },
+    "pool": [
+        {
+            "name": name,
+            "state": state,
+            "because": None if state == "good" else "OAU-251",
+            "quota": [
+                {
+                    "group": "heavy",
+                    "used": 2,
+                    "limit": 10,
+                    "window_s": 60.0,
+                    "free_in_s": 0.0,
+                    "frozen_for_s": 0.0,
+                    "in_flight": 0,
+                    "returns": [],
+                    "left": 5,
+                }
+            ],
+            "contents": 120,
+            "closed": 3,
+        }
+        for name, state in (("second", "good"), ("third", "refused"))
+    ],
+    "shared": {
+        "place": "s3://contents/rcfs",
+        "passed_over_because": "503 Slow Down",
+        "hits": 11,
+        "misses": 12,
+        "written": 13,
+        "waiting": 14,
+        "dropped": 15,
+        "wrong": 16,
+        "taken_over": 17,
+        "to_erase": 18,
+    },
     "cache": {
         "directory": "/home/jane/.cache/rcfs",
         "size_bytes": 3 << 29,
@@ -106,7 +149,7 @@ DOCUMENT = {
         },
     },
     "hints": {"state": "on", "since": None, "mailboxes": 2, "off_because": None},
-    "readers": {"waiting": 3, "limit": 400},
+    "readers": {"waiting": 3, "limit": 400, "reads": 42},
     "waits": [{"class": "bulk", "sum_s": 90.5, "counts": [1, 0, 2, 0, 0, 0, 1, 0, 0, 1]}],
     "traffic": {"received_bytes": 1000, "read_bytes": 2000},
     "pulls": {"whole": "2026-11-03T02:00:00Z", "part": None},
@@ -161,6 +204,26 @@ def test_the_figures_are_those_of_the_status(status: Status) -> None:
         ("rcfs_last_good_pull_timestamp_seconds", "whole"): 1793671200,
         ("rcfs_received_bytes_total",): 1000,
         ("rcfs_readers_waiting",): 3,
+        ("rcfs_readers_reads_limit",): 42,
+        ("rcfs_ledger_up",): 0,
+        ("rcfs_ledger_peers",): 2,
+        ("rcfs_ledger_share_ratio",): 0.5,
+        ("rcfs_ledger_outage_start_timestamp_seconds",): 1793726825,
+        ("rcfs_pool_login_up", "second"): 1,
+        ("rcfs_pool_login_up", "third"): 0,
+        ("rcfs_pool_login_refused", "third"): 1,
+        ("rcfs_pool_quota_left", "heavy", "second"): 3,
+        ("rcfs_pool_contents_total", "second"): 120,
+        ("rcfs_pool_closed", "second"): 3,
+        ("rcfs_shared_up",): 0,
+        ("rcfs_shared_hits_total",): 11,
+        ("rcfs_shared_misses_total",): 12,
+        ("rcfs_shared_written_total",): 13,
+        ("rcfs_shared_waiting",): 14,
+        ("rcfs_shared_failures_total", "write"): 15,
+        ("rcfs_shared_failures_total", "read"): 16,
+        ("rcfs_shared_claims_taken_over_total",): 17,
+        ("rcfs_shared_erasures",): 18,
     }
     assert {key: found.get(key) for key in wanted} == wanted
     assert ("rcfs_last_good_pull_timestamp_seconds", "part") not in found, "it never ended"

@@ -11,14 +11,18 @@ from textual.widgets import DataTable, Static
 from rcfs.errors import MountError
 from rcfs.status import (
     GroupStatus,
+    LedgerStatus,
     LoadStatus,
+    PoolLoginStatus,
     QueueStatus,
     ReadersStatus,
     ReaderStatus,
     RequestCounts,
+    SharedStatus,
     Status,
     TrafficStatus,
 )
+from rcfs.watch._top_rows import headline
 from rcfs.watch.top import Top
 
 CP = ReaderStatus(pid=5, program="cp[red]", opens=3, read_bytes=2048, idle_s=5.0, waiting=1, refused=False)
@@ -80,6 +84,38 @@ def shown(
 
 def no_act(action: str, pid: int) -> str:
     raise AssertionError((action, pid))
+
+
+def test_it_shows_what_machines_and_logins_share() -> None:
+    heavy = GroupStatus("heavy", 2, 10, 60.0, 0.0, 0.0, 0, (), left=5)
+    shared = SharedStatus("/mnt/rc", None, 1, 2, 3, 4, 5, 6, 7, 8)
+    status = attrs.evolve(
+        FIRST,
+        quota=(heavy,),
+        ledger=LedgerStatus("redis://host", "gone", "it is gone", ("a:1", "b:2"), None, 0.5),
+        pool=(
+            PoolLoginStatus("second", "good", None, (heavy,), 9, 0),
+            PoolLoginStatus("third", "refused", "OAU-251", (), 0, 0),
+        ),
+        shared=shared,
+    )
+
+    async def check(app: Top, press: Callable[..., Awaitable[None]]) -> None:
+        await press()
+        bar, used = "█" * 14 + "░" * 6, "2/10 +5 left to others in 1 min"
+        assert rows(app, "quota") == [
+            ["heavy", bar, used, "free now"],
+            ["second heavy", bar, used, "free now"],
+            ["third", "", "", "refused: OAU-251"],
+        ]
+        head = text(app, "head")
+        assert "quota      it is gone; until it is back, rcfs uses 1/2 of each limit\n" in head
+        assert "shared     1 from it, 3 written, 4 waiting, 5 could not be written\n" in head
+
+    shown([status], no_act, check)
+    assert "shared     passed over: 503" in headline(
+        attrs.evolve(status, shared=attrs.evolve(shared, passed_over_because="503")), None
+    )
 
 
 def test_it_shows_quota_queue_readers_and_loads() -> None:

@@ -1,17 +1,18 @@
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
-import manpages
 import pytest
 
 from rcfs.cli._main import _MODULES
+from rcfs.cli._manpages import _escaped, _filled, write_pages
 
 
 @pytest.fixture(scope="module")
 def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("man")
-    manpages.main(path)
+    write_pages(path)
     return path
 
 
@@ -27,8 +28,9 @@ def test_every_command_has_a_page(directory: Path) -> None:
 
 
 def test_text_has_no_meaning_for_man() -> None:
-    assert manpages._escaped("a\\b -c `x-y` .d ü") == r"a\eb \-c \fBx\-y\fP .d \[u00FC]"
-    assert list(manpages._filled(".a " * 40))[1].startswith(r"\&.a")
+    assert _escaped("a\\b -c `x-y` .d ü") == r"a\eb \-c \fBx\-y\fP .d \[u00FC]"
+    assert _escaped("a … b") == "a ... b", "terminals without UTF-8 would show nothing"
+    assert list(_filled(".a " * 40))[1].startswith(r"\&.a")
 
 
 @pytest.mark.skipif(shutil.which("mandoc") is None, reason="mandoc is not installed")
@@ -53,3 +55,20 @@ def test_man_shows_a_page(directory: Path) -> None:
     )
     assert "rcfs pull [OPTIONS] [PATH]..." in done.stdout
     assert done.stderr == ""
+
+
+def test_the_wheel_has_the_pages_and_completions(tmp_path: Path) -> None:
+    command = [
+        sys.executable,
+        "-c",
+        "import setuptools; setuptools.setup()",
+        "-q",
+        "install_data",
+        f"--install-dir={tmp_path}",
+    ]
+    subprocess.run(command, cwd=Path(__file__).parents[3], check=True, capture_output=True)
+    share = tmp_path / "share"
+    assert (share / "man" / "man1" / "rcfs-service-install.1").is_file()
+    assert (share / "zsh" / "site-functions" / "_rcfs").read_text().startswith("#compdef rcfs\n")
+    assert (share / "bash-completion" / "completions" / "rcfs").is_file()
+    assert (share / "fish" / "vendor_completions.d" / "rcfs.fish").is_file()
