@@ -14,10 +14,10 @@ from pathlib import Path
 from statistics import median, quantiles
 
 import attrs
-import structlog
 import trio
 
 from bench._processes import free_port, running, wait_listening
+from rcfs.host.logs import EventLog
 from rcfs.model import LedgerAddress, Plan, Priority, UsageGroup
 from rcfs.quota import SlotLedger
 from rcfs.store import LinuxMachine, open_ledger, open_remote_ledger
@@ -127,7 +127,7 @@ def _judged(sent_s: list[float]) -> tuple[float, int]:
 
 async def _waits(ledger: SlotLedger, clock: Callable[[], float]) -> list[float]:
     """The wait for each of some slots, one after the other."""
-    gate = Gate(ledger, Recorder(structlog.get_logger()), clock)
+    gate = Gate(ledger, Recorder(EventLog()), clock)
     waits_s = []
     async with trio.open_nursery() as nursery:
         nursery.start_soon(gate.run)
@@ -144,7 +144,7 @@ async def _waits(ledger: SlotLedger, clock: Callable[[], float]) -> list[float]:
 
 async def _bulk(ledger: SlotLedger, clock: Callable[[], float]) -> None:
     """Sends as much bulk work as it may, and prints the time of each request."""
-    gate = Gate(ledger, Recorder(structlog.get_logger()), clock)
+    gate = Gate(ledger, Recorder(EventLog()), clock)
 
     async def work() -> None:
         while True:
@@ -171,5 +171,4 @@ def _client(port: int, name: str, memory: Path) -> None:
 
 
 if __name__ == "__main__":
-    structlog.configure(processors=[], logger_factory=structlog.ReturnLoggerFactory())
     _client(int(sys.argv[1]), sys.argv[2], Path(sys.argv[3]))

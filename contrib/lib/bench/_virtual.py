@@ -1,7 +1,7 @@
 """rcfs and the simulator in one process, in virtual time."""
 
 import json
-import sys
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import ExitStack, asynccontextmanager, closing
 from pathlib import Path
@@ -10,13 +10,13 @@ from unittest.mock import patch
 from warnings import warn
 
 import attrs
-import structlog
 import trio
 from trio.testing import MockClock
 
 from bench._peers import CREDENTIAL
 from rcfs.engine import Engine, open_engine
 from rcfs.filenames import StateFiles
+from rcfs.host.logs import EventLog
 from rcfs.mailbox import CallShelving, Shelving
 from rcfs.model import PRIOR_PLANS, login_digest
 from rcfs.platform import AllowedHosts, Client, Credentials
@@ -64,7 +64,7 @@ async def virtual_engine(
             index=index,
             sizes=sizes,
             shelving=Shelving(shelve, name_folder, frozenset({PURGED}), SHELVING_EDITION, calls),
-            recorder=Recorder(structlog.get_logger(), now_s),
+            recorder=Recorder(EventLog(), now_s),
             wall_clock=now_s,
             export_book=book,
         ) as engine:
@@ -73,10 +73,7 @@ async def virtual_engine(
 
 def print_result(work: Callable[[*Ts], Awaitable[Any]], *arguments: *Ts) -> None:
     """Runs `work`, whose time passes while it waits, and prints the attrs value that it returns as JSON."""
-    structlog.configure(
-        wrapper_class=structlog.make_filtering_bound_logger(40),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-    )
+    logging.getLogger("rcfs").setLevel(logging.ERROR)
     with patch.object(trio.to_thread, "run_sync", run_inline):
         result = trio.run(work, *arguments, clock=MockClock(autojump_threshold=0))
     print(json.dumps(attrs.asdict(result)))
