@@ -285,7 +285,11 @@ mount_options = several(
     ),
     _value("--metrics-textfile", "FILE", "Write the same to FILE.prom, for node_exporter.", type=PathText()),
     _switch("notify", "Tell the desktop of new voicemails and faxes, and of failures that need you."),
-    _switch("bookmark", "Add the mount to the bookmarks of file managers while it is up."),
+    _switch(
+        "bookmark",
+        "Add the mount to the bookmarks of file managers while it is up, unless they show it anyway: in your"
+        " home directory, or with x-gvfs-show in /etc/fstab. There, bookmark,x-gvfs-hide shows it in all.",
+    ),
     _switch("preload", "Load mailboxes in the background, before you open them.  [default: preload]"),
     keep_purged_option,
     limit_option,

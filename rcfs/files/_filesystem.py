@@ -63,6 +63,9 @@ from rcfs.tree import (
 _XATTR_CACHED = "user.rcfs.cached"
 """It is not listed: it is a state that changes, so `rsync -X` would write it to a copy again and again."""
 
+_PROBES = ("autorun.inf", "cvs", "desktop.ini", "thumbs.db")
+"""Names, in lower case and without a leading dot, that desktops and tools look for in each directory."""
+
 _REFRESH_WITHIN_S = 600.0
 """Longest wait for a refresh: syncing 200 mailboxes takes four minutes of the Light group's default plan."""
 
@@ -155,8 +158,7 @@ class FileSystem:
         node = None
         if directory.is_known or isinstance(directory, ArchiveDirectory):
             node = await self._find(directory, name, asker, lock_of(directory))
-        # A mailbox has no names with a leading dot, and desktops that probe for some must not load it.
-        if node is None and directory.collection_id is not None and not name.startswith("."):
+        if node is None and directory.collection_id is not None and not _is_probe(name):
             await self.collections.need(directory, asker, briefly=True)
             # The directory is not known if it turned out that there is nothing to show.
             node = self.changing.find(directory, name) if directory.is_known else None
@@ -436,3 +438,12 @@ class FileSystem:
             self.droppings[opener.file.drops].close(opener)
         elif isinstance(opener, OpenText):
             self.texts.release(opener)
+
+
+def _is_probe(name: str) -> bool:
+    """Whether a program looks for `name` without a person's wish, so that it must not load a collection.
+
+    A collection has no names with a leading dot. Only the directory of a message may have one of `_PROBES`,
+    and nobody finds that before its collection is loaded.
+    """
+    return name.startswith(".") or name.lower() in _PROBES

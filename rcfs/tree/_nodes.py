@@ -181,6 +181,16 @@ class TextFile(Node):
 
 
 @attrs.define(eq=False, kw_only=True)
+class FixedText(TextFile):
+    """A text that never changes."""
+
+    _data: bytes
+
+    def content(self) -> bytes:
+        return self._data
+
+
+@attrs.define(eq=False, kw_only=True)
 class ContentFile(Node):
     """A file whose bytes the platform has, so that reading it may send a request."""
 

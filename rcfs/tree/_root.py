@@ -1,4 +1,4 @@
-"""The root: extensions, ``Company``, ``Exports``, ``Search``, and ``.rcfs``, which is not listed."""
+"""The root: extensions, ``Company``, ``Exports``, ``Search``, and unlisted ``.rcfs`` and the mount's icon."""
 
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping
@@ -38,6 +38,7 @@ from rcfs.tree._nodes import (
     Directory,
     Entry,
     FixedDirectory,
+    FixedText,
     LiveFile,
     Node,
     ReaderFile,
@@ -54,6 +55,12 @@ REFUSE, RELEASE = "refuse", "release"
 _PID_DIGITS = 7
 """Digits of the largest process number. Source: PID_MAX_LIMIT of Linux, 2^22."""
 
+_ICON_FILE = ".xdg-volume-info"
+_ICON = b"[Volume Info]\nIcon=folder-remote\n"
+"""The icon of the mount in Nautilus, Nemo and Thunar, which else show a disk.
+
+Source: g_vfs_mount_info_query_xdg_volume_info of GVfs 1.50.
+"""
 _LABEL_LENGTH = 40
 """Most characters of an extension's number in the names of links; real numbers are shorter."""
 
@@ -223,6 +230,8 @@ class Root(Directory):
         return Times(self._fallback_s, self._fallback_s)
 
     def find(self, name: str) -> Node | None:
+        if name == _ICON_FILE:
+            return FixedText(times=self.times(), size_bytes=len(_ICON), data=_ICON)
         return self._named.get(name)
 
     def page(self, after: int, limit: int) -> list[Entry]:

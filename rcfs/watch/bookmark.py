@@ -1,8 +1,8 @@
 """A bookmark of the mount in file managers, for as long as it is up.
 
 Nautilus, Nemo, Thunar and the file dialogs of GTK read ``gtk-3.0/bookmarks``, Dolphin and those of KDE
-``user-places.xbel``. GLib shows a mount in the home directory anyway, with a button that unmounts it; Dolphin
-does not (measured 2026-11: Nautilus 43, Nemo 5.6, Thunar 4.18, Dolphin 22.12).
+``user-places.xbel``. Those of GTK show some mounts anyway, with a button that unmounts them; Dolphin does not
+(measured 2026-11: Nautilus 43, Nemo 5.6, Thunar 4.18, Dolphin 22.12, GVfs 1.50).
 """
 
 import fcntl
@@ -26,19 +26,40 @@ _ICON = "folder-remote"
 _WITHIN_S = 2.0
 """Longest wait for the disk of the home directory when the mount ends."""
 _Change = Callable[..., str]
+_FSTAB = Path("/etc/fstab")
+_OCTAL = re.compile(r"\\([0-7]{3})")
+"""How fstab has spaces. Source: fstab(5)."""
 _ENTRY = re.compile(r"[ \t]*<bookmark\b[^>]*>.*?</bookmark>\n?", re.DOTALL)
 
 
-def is_shown_by_glib(path: Path, home: Path) -> bool:
+def is_shown_by_gvfs(path: Path, home: Path, fstab: str) -> bool:
     """Whether the file managers of GTK show a mount at `path` without a bookmark.
 
-    Source: g_unix_mount_guess_should_display of GLib 2.74.
+    Args:
+        path: The mount point.
+        home: The home directory of the user.
+        fstab: The text of /etc/fstab. mount(8) tells its helpers nothing of the options ``x-…``, and says in
+            /run/mount/utab that they apply when the helper has ended.
+
+    Source: should_include_mount of GVfs 1.50, g_unix_mount_guess_should_display of GLib 2.74.
     """
+    options = _fstab_options(path, fstab)
+    if "x-gvfs-hide" in options or "x-gvfs-show" in options:
+        return "x-gvfs-hide" not in options
     if any(part.startswith(".") for part in path.parts):
         return False
     return any(
         path != each and path.is_relative_to(each) for each in (home, Path("/media"), Path("/run/media"))
     )
+
+
+def _fstab_options(path: Path, fstab: str) -> set[str]:
+    """The options of the mount point `path`; none if `fstab` does not have it."""
+    for line in fstab.splitlines():
+        fields = [_OCTAL.sub(lambda octal: chr(int(octal[1], 8)), field) for field in line.split()]
+        if len(fields) > 3 and not line.lstrip().startswith("#") and fields[1] == str(path):
+            return set(fields[3].split(","))
+    return set()
 
 
 def with_gtk_bookmark(text: str, path: Path) -> str:
@@ -84,7 +105,12 @@ def _title(path: Path) -> str:
 
 async def keep_bookmark(mountpoint: Path, recorder: Recorder) -> None:
     """Adds the bookmark of `mountpoint`, and removes it when it is cancelled; never raises."""
-    if not await _change_all(with_gtk_bookmark, with_kde_place, mountpoint, recorder):
+
+    def gtk(text: str, path: Path) -> str:
+        fstab = _FSTAB.read_text(errors="replace") if _FSTAB.exists() else ""
+        return text if is_shown_by_gvfs(path, Path.home(), fstab) else with_gtk_bookmark(text, path)
+
+    if not await _change_all(gtk, with_kde_place, mountpoint, recorder):
         return
     try:
         await trio.sleep_forever()
@@ -97,8 +123,7 @@ async def _change_all(gtk: _Change, kde: _Change, mountpoint: Path, recorder: Re
     """Changes the files of both desktops; whether that succeeded."""
 
     def change_both() -> None:
-        if not is_shown_by_glib(mountpoint, Path.home()):
-            _change(platformdirs.user_config_path() / "gtk-3.0" / "bookmarks", partial(gtk, path=mountpoint))
+        _change(platformdirs.user_config_path() / "gtk-3.0" / "bookmarks", partial(gtk, path=mountpoint))
         _change(platformdirs.user_data_path() / "user-places.xbel", partial(kde, path=mountpoint))
 
     try:
@@ -116,6 +141,8 @@ def _change(path: Path, change: Callable[[str], str]) -> None:
         OSError: It cannot be written.
     """
     path = Path(os.path.realpath(path))
+    if not path.exists() and not change(""):
+        return
     with _locked(path.parent):
         before = path.read_text(encoding="utf-8") if path.exists() else ""
         after = change(before)

@@ -111,6 +111,27 @@ def test_a_lookup_that_waits_too_long_fails_and_the_load_continues(slow: Mounted
     assert len(asked) == 1
 
 
+PROBES = (
+    *(".hidden", ".directory", ".DS_Store", "._SMS", ".Trash-1000", ".git"),
+    *("desktop.ini", "autorun.inf", "Thumbs.db", "CVS"),
+)
+
+
+@pytest.mark.parametrize("view", ["", "SMS", "Greetings", "By-Contact"])
+def test_what_desktops_look_for_everywhere_loads_nothing(slow: Mounted, view: str) -> None:
+    extension = next(slow.path.glob("200 *"))
+    for name in PROBES:
+        with pytest.raises(FileNotFoundError):
+            (extension / view / name).lstat()
+    mailbox = f"/extension/{extension_id(extension)}/"
+    assert [entry for entry in slow.server.journal() if mailbox in entry["path"]] == []
+
+
+def test_the_icon_of_the_mount_is_found_by_name_alone(slow: Mounted) -> None:
+    assert "Icon=folder-remote\n" in (slow.path / ".xdg-volume-info").read_text()
+    assert [path for path in slow.path.iterdir() if path.name.startswith(".")] == []
+
+
 def test_a_listing_waits_until_the_mailbox_is_loaded(slow: Mounted) -> None:
     assert list(unloaded(slow, "103").iterdir())
 

@@ -9,7 +9,7 @@ import trio
 
 from rcfs.transport import Recorder
 from rcfs.watch.bookmark import (
-    is_shown_by_glib,
+    is_shown_by_gvfs,
     keep_bookmark,
     with_gtk_bookmark,
     with_kde_place,
@@ -56,12 +56,32 @@ def test_kde() -> None:
     assert with_kde_place("", PLACE) == "", "KDE fills a missing file with its own places"
 
 
+FSTAB = """# <file system> <mount point> <type> <options> <dump> <pass>
+#rcfs /home/jane/off fuse.rcfs x-gvfs-hide
+rcfs /home/jane/rc fuse.rcfs setuid=jane,noauto,user 0 0
+rcfs /home/jane/My\\040phone fuse.rcfs user,x-gvfs-hide 0 0
+rcfs /srv/shown fuse.rcfs user,x-gvfs-show 0 0
+rcfs /srv/both fuse.rcfs x-gvfs-show,x-gvfs-hide
+broken
+"""
+
+
 @pytest.mark.parametrize(
     ("place", "shown"),
-    [("/home/jane/rc", True), ("/home/jane/.rc", False), ("/home/jane", False), ("/mnt/rc", False)],
+    [
+        ("/home/jane/rc", True),
+        ("/home/jane/other", True),
+        ("/home/jane/off", True),
+        ("/home/jane/My phone", False),
+        ("/home/jane/.rc", False),
+        ("/home/jane", False),
+        ("/srv/rc", False),
+        ("/srv/shown", True),
+        ("/srv/both", False),
+    ],
 )
-def test_glib_shows_a_mount_in_the_home_directory_anyway(place: str, shown: bool) -> None:
-    assert is_shown_by_glib(Path(place), Path("/home/jane")) == shown
+def test_gvfs_shows_some_mounts_anyway(place: str, shown: bool) -> None:
+    assert is_shown_by_gvfs(Path(place), Path("/home/jane"), FSTAB) == shown
 
 
 @pytest.fixture
