@@ -1,7 +1,8 @@
 """The end of a login in the browser: a web server on 127.0.0.1 that takes the answer and shows the result."""
 
+import subprocess
+import sys
 import threading
-import webbrowser
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
@@ -140,8 +141,24 @@ def answer_server(port: int, judge: Callable[[str], Page]) -> Iterator[AnswerSer
 
 
 def open_browser(url: str, environ: Mapping[str, str]) -> bool:
-    """Asks the desktop to show `url`; False if there is no desktop. It returns at once."""
+    """Asks the desktop to show `url`; False if there is no desktop. It returns at once.
+
+    The browser lives on when rcfs ends, or is ended with Ctrl-C or with its terminal.
+    """
     if not any(environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER")):
         return False  # webbrowser would start one in the terminal
-    threading.Thread(target=webbrowser.open, args=(url,), name="browser", daemon=True).start()
+    threading.Thread(target=_show, args=(url,), name="browser", daemon=True).start()
     return True
+
+
+def _show(url: str) -> None:
+    # In our session, the hangup of a terminal that ran only `rcfs login` ended Chromium before it could show
+    # the result (measured 2026-11, BROWSER='chromium … %s'). Into our terminal it writes its warnings.
+    subprocess.run(
+        [sys.executable, "-I", "-m", "webbrowser", url],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+        check=False,
+    )

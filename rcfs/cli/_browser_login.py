@@ -59,10 +59,11 @@ def _by_server(app: Credentials, flow: BrowserLogin, port: int, url: str) -> Log
         try:
             results.append(_redeemed(app, flow, flow.code(answer_url)))
         except OtherLoginError as exc:
-            return Page("Not the answer that rcfs waits for", f"rcfs: {exc}.", 400, is_last=False)
+            return Page("Not the answer that rcfs waits for", _sentence(str(exc)), 400, is_last=False)
         except RcfsError as exc:
             results.append(exc)
-            return Page("rcfs is not logged in", f"{error_line(exc)}. You can close this page.", 403)
+            text = f"{_sentence(error_line(exc))} You can close this page."
+            return Page("rcfs is not logged in", text, 403)
         return Page("rcfs is logged in", "You can close this page and return to rcfs.")
 
     with answer_server(port, judge) as server:
@@ -80,6 +81,10 @@ def _by_server(app: Credentials, flow: BrowserLogin, port: int, url: str) -> Log
     if isinstance(result, RcfsError):
         raise result
     return result
+
+
+def _sentence(message: str) -> str:
+    return f"{message[:1].upper()}{message[1:]}."
 
 
 def _redeemed(app: Credentials, flow: BrowserLogin, code: str) -> LoggedIn:

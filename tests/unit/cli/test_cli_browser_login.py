@@ -1,8 +1,10 @@
 """`rcfs login` with a browser: a real server on 127.0.0.1, and httpx in place of the browser."""
 
 import json
+import os
 import socket
 import stat
+import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -14,7 +16,8 @@ import httpx
 import pytest
 from click.testing import Result
 
-from rcfs.cli import _browser_login, _credentials
+from rcfs.cli import _browser_answer, _browser_login, _credentials
+from rcfs.cli._browser_answer import open_browser
 from rcfs.config import ACCOUNTS, Settings, load_settings
 from rcfs.errors import GrantError
 from rcfs.platform import BrowserLogin, Token
@@ -68,7 +71,7 @@ class Browser:
 def browser(monkeypatch: pytest.MonkeyPatch) -> Iterator[Browser]:
     found = Browser()
     monkeypatch.setenv("BROWSER", "a browser")
-    monkeypatch.setattr("webbrowser.open", found.open)
+    monkeypatch.setattr(_browser_answer, "_show", found.open)
     monkeypatch.setattr(_browser_login, "token_for", found.token_for)
     yield found
     assert found.pages is not None  # no thread is left
@@ -120,8 +123,10 @@ def test_a_refused_login_says_why(
     assert result.exit_code == 3
     assert message in result.stderr
     assert "\x1b" not in result.stderr
-    assert browser.pages[0].status_code == 403
-    assert "<b>" not in browser.pages[0].text
+    (page,) = browser.pages
+    assert page.status_code == 403
+    assert ">The access was" in page.text or ">RingCentral did not" in page.text
+    assert "<b>" not in page.text
     assert (vault.saved, browser.codes) == ({}, [])
 
 
@@ -147,6 +152,24 @@ def test_answers_with_another_state_are_ignored(run: Run, browser: Browser, vaul
     assert result.exit_code == 0
     assert [page.status_code for page in browser.pages] == [400, 200]
     assert browser.codes == ["the-code"]
+
+
+def test_the_browser_belongs_neither_to_the_terminal_nor_to_the_session_of_rcfs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "browser.py").write_text(
+        "import os, sys\n"
+        "files = {os.readlink(f'/proc/self/fd/{number}') for number in range(3)}\n"
+        "with open(sys.argv[1], 'w') as seen:\n"
+        "    print(os.getsid(0), *files, file=seen)\n"
+    )
+    monkeypatch.setenv("BROWSER", f"{sys.executable} {tmp_path / 'browser.py'} %s")
+    assert open_browser(str(tmp_path / "seen"), os.environ)
+    (thread,) = [thread for thread in threading.enumerate() if thread.name == "browser"]
+    thread.join(60)
+    session, *files = (tmp_path / "seen").read_text().split()
+    assert int(session) != os.getsid(0)
+    assert files == ["/dev/null"]
 
 
 def test_nobody_answers(
