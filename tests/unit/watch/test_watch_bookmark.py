@@ -8,6 +8,7 @@ import structlog
 import trio
 
 from rcfs.transport import Recorder
+from rcfs.watch import bookmark
 from rcfs.watch.bookmark import (
     is_shown_by_gvfs,
     keep_bookmark,
@@ -109,6 +110,23 @@ async def test_it_is_there_while_the_mount_is(desk: Path) -> None:
     assert bookmarks.read_text() == ""
     assert (kept / "places").read_text() == XBEL
     assert (desk / "data" / "user-places.xbel").is_symlink()
+
+
+async def test_where_gvfs_shows_the_mount_only_kde_gets_a_place(
+    desk: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (desk / "fstab").write_text(FSTAB)
+    monkeypatch.setattr(bookmark, "_FSTAB", desk / "fstab")
+    places = desk / "data" / "user-places.xbel"
+    places.parent.mkdir()
+    places.write_text(XBEL)
+    async with trio.open_nursery() as mount:
+        mount.start_soon(keep_bookmark, Path("/srv/shown"), Recorder(structlog.get_logger()))
+        await trio.testing.wait_all_tasks_blocked()
+        assert "file:///srv/shown" in places.read_text()
+        mount.cancel_scope.cancel()
+    assert places.read_text() == XBEL
+    assert not (desk / "config").exists()
 
 
 async def test_a_home_that_cannot_be_written_is_noted(desk: Path) -> None:
