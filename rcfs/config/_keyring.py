@@ -3,7 +3,7 @@
 The keyring library is imported where it is used: it takes a tenth of a second and may start D-Bus. A keyring
 that is locked, or a bus on which nobody answers, may block forever, so every question has a deadline. Only
 where a person waits at a terminal, a locked keyring opens its window: a service that is started again and
-again would open one each time.
+again would open one each time. rcfs never makes a new keyring, which would open one, too.
 """
 
 import json
@@ -224,16 +224,22 @@ def _answered(work: Callable[[], _T], within_s: float | None = None) -> _T:
     It gets `within_s` seconds; None for ANSWERS_WITHIN_S, and for a person at a terminal UNLOCKED_WITHIN_S.
 
     Raises:
+        NoKeyringError: The desktop has no keyring.
         KeyringLockedError: It is locked, and nobody is at a terminal.
         TimeoutError: The keyring has not answered in time.
     """
+    from keyring.errors import NoKeyringError
+
     has_person = is_terminal()
     results: list[_T] = []
     errors: list[Exception] = []
 
     def run() -> None:
         try:
-            if not has_person and is_locked():
+            locked = is_locked()
+            if locked is None:
+                raise NoKeyringError
+            if locked and not has_person:
                 raise KeyringLockedError
             results.append(work())
         except Exception as exc:  # noqa: BLE001 - raised where it was asked for

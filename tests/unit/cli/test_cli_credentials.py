@@ -219,6 +219,19 @@ def test_a_locked_keyring_opens_its_window_only_for_a_person(
     assert "type its password into its window, within 30 s" in problems[1]
 
 
+def test_a_keyring_that_is_not_there_yet_is_not_made(
+    run: Run, vault: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would open a window that asks for a new password, at each start of a service."""
+    monkeypatch.setattr(_keyring, "is_locked", lambda: None)
+    monkeypatch.setattr(vault, "_check", lambda: pytest.fail("it opens its window"))
+    for has_person in (False, True):
+        monkeypatch.setattr(_keyring, "is_terminal", lambda has_person=has_person: has_person)
+        assert _keyring.read_keyring(pytest.fail) is None
+        assert _keyring.clear_keyring() is False
+        assert "there is no keyring that can be written" in run("login", "--jwt", typed=TYPED).stderr
+
+
 def test_secrets_are_taken_from_no_command_line(run: Run) -> None:
     for name in ("--client-secret", "--jwt"):
         assert run("login", name, "x").exit_code == 2
