@@ -140,7 +140,7 @@ def test_mount_8_and_fstab(free: Mounted) -> None:
     program.chmod(0o755)
     places = f"cache_dir={mount.cache},state_dir={mount.state}"
     try:
-        words = f"rw,noatime,nofail,x-gvfs-hide,{places},ro,umask=022,subtype=rcfs"
+        words = f"rw,noatime,nofail,{places},ro,umask=022,subtype=rcfs"
         run(
             ["mount", "-t", f"fuse.{program.name}", "rcfs", str(mount.path), "-o", words],
             env=mount.environment,
