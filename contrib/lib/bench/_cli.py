@@ -21,7 +21,7 @@ from bench._measure import Bench
 from bench._mirror import write_mirror
 from bench._nginx import Origin, nginx
 from bench._offline import offline
-from bench._peers import PEERS, USUAL, Peer, PeerError
+from bench._peers import PEERS, USUAL, Peer, PeerError, old_rcfs
 from bench._picture import picture
 from bench._plan import Plan, ScalePlan, full, quick
 from bench._processes import free_port
@@ -71,13 +71,15 @@ def main() -> int:
         return _exports_large(results / _EXPORTS)
     plan = quick() if options.quick else full()
     peers = [PEERS[name]() for name in options.peer or USUAL]
+    if options.old:
+        peers.append(old_rcfs(options.old))
     try:
         measured = _measured(plan, peers)
     except KeyboardInterrupt:
         sys.stderr.write(_INTERRUPTED)
         return 130
     sys.stdout.write("\n" + tables(measured))
-    if not options.quick and not options.peer:
+    if not options.quick and not options.peer and not options.old:
         write(results, measured)
         sys.stdout.write(f"Written to {results}; contrib/bench --readme takes it into README.md.\n")
     failed = [cell for cell in measured.cells if cell.error and cell.peer == "rcfs"]
@@ -168,8 +170,9 @@ def write(folder: Path, results: Results) -> None:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="contrib/bench", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="run a tenth of it, once, within three minutes")
+    parser.add_argument("--quick", action="store_true", help="run a tenth of it, once")
     parser.add_argument("--peer", action="append", choices=list(PEERS), help="only this one; repeatable")
+    parser.add_argument("--old", metavar="PROGRAM", help="another rcfs, to be measured beside the others")
     parser.add_argument("--readme", action="store_true", help="take the last results into README.md")
     parser.add_argument(
         "--scale", nargs="*", type=int, metavar="MESSAGES", help="measure accounts of these sizes"

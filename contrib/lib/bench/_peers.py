@@ -104,27 +104,40 @@ CREDENTIAL = "bench"
 """App id, app secret and JWT of the login of rcfs."""
 
 
-_VARIANTS = {
-    (): "rcfs",
-    ("--no-fast-wait",): "rcfs slow wait",
-    ("--no-keep-listings",): "rcfs asks again",
-}
-"""The names of rcfs in the tables, by its settings."""
+_THIS = (sys.executable, "-P", "-m", "rcfs")
+"""The program of this checkout."""
 
 
-def rcfs(*settings: str) -> Peer:
+def rcfs(*settings: str, name: str = "rcfs") -> Peer:
     """The rcfs of this checkout, with these options of `rcfs mount`."""
+    version = f"rcfs {package_version('rcfs')}, pyfuse3 {package_version('pyfuse3')}"
+    return _rcfs(name, _THIS, settings, version, {})
 
+
+def old_rcfs(program: str) -> Peer:
+    """Another rcfs, with its own Python; `program` is its path."""
+    version = f"{OLD}: {_said(program, '--version', 'rcfs')}"
+    # The modules of this checkout are not its own.
+    return _rcfs(OLD, (program,), (), version, {"PYTHONPATH": ""})
+
+
+def _rcfs(
+    name: str,
+    program: Sequence[str],
+    settings: Sequence[str],
+    version: str,
+    environment: Mapping[str, str],
+) -> Peer:
     def command(_origin: Origin, place: Place) -> Sequence[str]:
         cache, state = place.cache / "cache", place.cache / "state"
         # Without loading in the background, so that each command counts all requests that it causes.
         options = ["--no-preload", f"--cache-dir={cache}", f"--state-dir={state}"]
-        return [sys.executable, "-P", "-m", "rcfs", "mount", "-f", *settings, *options, str(place.mountpoint)]
+        return [*program, "mount", "-f", *settings, *options, str(place.mountpoint)]
 
     return Peer(
-        name=_VARIANTS[settings],
+        name=name,
         command=command,
-        version=f"rcfs {package_version('rcfs')}, pyfuse3 {package_version('pyfuse3')}",
+        version=version,
         settings=" ".join(settings) or "nothing set",
         environment={
             "RC_SERVER_URL": "{url}",
@@ -133,6 +146,7 @@ def rcfs(*settings: str) -> Peer:
             "RC_USER_JWT": CREDENTIAL,
             "RCFS_CONFIG": os.devnull,
             "PYTHON_KEYRING_BACKEND": "keyring.backends.null.Keyring",
+            **environment,
         },
         index="api",
     )
@@ -185,13 +199,16 @@ def bare() -> Peer:
     return Peer("bare", command, version, "no cache", index="json")
 
 
+OLD = "rcfs old"
+"""The name of `old_rcfs`."""
+
 USUAL = ("rcfs", "rclone full", "rclone off", "httpdirfs", "naive")
 """The programs that are compared by default, in the order of the tables."""
 
 PEERS: Mapping[str, Callable[[], Peer]] = {
     "rcfs": rcfs,
-    "rcfs slow wait": lambda: rcfs("--no-fast-wait"),
-    "rcfs asks again": lambda: rcfs("--no-keep-listings"),
+    "rcfs slow wait": lambda: rcfs("--no-fast-wait", name="rcfs slow wait"),
+    "rcfs asks again": lambda: rcfs("--no-keep-listings", name="rcfs asks again"),
     "rclone full": lambda: rclone("full"),
     "rclone off": lambda: rclone("off"),
     "httpdirfs": httpdirfs,

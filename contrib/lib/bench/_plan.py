@@ -61,8 +61,8 @@ class Plan:
     """One-way latency of the far server, in seconds."""
     walk_within_s: float
     """Longest command of a walk, in seconds."""
-    whole_within_s: float
-    """Time after which no further measurement starts, in seconds since the beginning."""
+    peer_within_s: float
+    """Time after which no further measurement starts, in seconds since the beginning, for each program."""
 
     @property
     def sets(self) -> Sequence[FileSet]:
@@ -156,7 +156,7 @@ def full() -> Plan:
         opened=50,
         one_way_s=0.05,
         walk_within_s=60.0,
-        whole_within_s=1500.0,
+        peer_within_s=360.0,
     )
 
 
@@ -174,7 +174,7 @@ def quick() -> Plan:
         opened=10,
         one_way_s=0.05,
         walk_within_s=10.0,
-        whole_within_s=150.0,
+        peer_within_s=45.0,
     )
 
 
