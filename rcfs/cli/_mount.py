@@ -164,7 +164,8 @@ def end_mount(record: MountRecord, *, within_s: float) -> None:
             f"process {record.pid}, which serves {record.mountpoint}, belongs to another user; ask that user,"
             " or unmount as root"
         ) from exc
-    if mount_at(record.mountpoint, read_mounts()) is not None:
+    left = mount_at(record.mountpoint, read_mounts())
+    if left is not None and left.is_fuse:
         # A process that is killed while it ends leaves its mount behind.
         problem = unmount(record.mountpoint, lazily=True)
         if problem:

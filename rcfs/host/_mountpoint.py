@@ -16,7 +16,7 @@ import attrs
 from rcfs.config import DEFAULT_SUBTYPE, Settings
 from rcfs.errors import MountError
 from rcfs.host._fuse_system import unmount
-from rcfs.host._mountinfo import mount_at, read_mounts
+from rcfs.host._mountinfo import Mount, mount_at, read_mounts
 from rcfs.host._processes import run_limited, script_command
 from rcfs.host._registry import Registry
 
@@ -98,7 +98,7 @@ def inspect_mountpoint(path: Path, registry: Registry) -> MountState:
     path = answer.real if answer is not None else path
     quoted = shlex.quote(str(path))
     mount = mount_at(path, read_mounts())
-    if mount is not None:
+    if mount is not None and not _is_empty_volume(mount, answer):
         owners = [record for record in registry.records() if record.mountpoint == path]
         alive = next((record for record in owners if record.is_alive), None)
         ours = mount.fstype == FSTYPE or (mount.is_fuse and bool(owners))
@@ -127,6 +127,11 @@ def inspect_mountpoint(path: Path, registry: Registry) -> MountState:
         advice = "a mount would hide what it holds; choose an empty directory"
         return MountState(path, MountKind.UNUSABLE, f"{path} is not empty", advice)
     return MountState(path, MountKind.FREE, f"{path} is an empty directory")
+
+
+def _is_empty_volume(mount: Mount, answer: Probe | None) -> bool:
+    """Whether `mount` has nothing that a mount on it would hide, such as the volume of a container."""
+    return not mount.is_fuse and mount.fstype != "autofs" and answer is not None and answer.is_empty
 
 
 def prepare_mountpoint(

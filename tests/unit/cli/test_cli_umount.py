@@ -77,6 +77,17 @@ def test_a_mount_that_its_process_left_behind(
     child.communicate()
 
 
+@pytest.mark.parametrize("fstype", ["ext4", "autofs"])
+def test_what_the_mount_was_on_stays(
+    tmp_path: Path, mounts: list[Mount], unmounted: list[tuple[Path, bool]], fstype: str
+) -> None:
+    child, record = serving("import signal; print(flush=True); signal.pause()", tmp_path)
+    mounts.append(Mount(tmp_path, fstype))
+    end_mount(record, within_s=20)
+    assert unmounted == []
+    child.communicate()
+
+
 def test_a_process_that_does_not_end(tmp_path: Path, mounts: list[Mount]) -> None:
     child, record = serving(STUBBORN, tmp_path)
     with child:

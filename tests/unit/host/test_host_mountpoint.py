@@ -228,19 +228,40 @@ def test_a_mount_that_hangs_is_left_alone(
 
 
 @pytest.mark.parametrize(
-    ("fstype", "command"), [("fuse.rcfs", "rcfs umount"), ("fuse.sshfs", "umount"), ("ext4", "umount")]
+    ("fstype", "is_empty", "command"),
+    [
+        ("fuse.rcfs", True, "rcfs umount"),
+        ("fuse.sshfs", True, "umount"),
+        ("autofs", True, "umount"),
+        ("ext4", False, "umount"),
+    ],
 )
 def test_a_mount_that_works_is_busy(
-    registry: Registry, settings: Settings, mountpoint: Path, fake: FakeMount, fstype: str, command: str
+    registry: Registry,
+    settings: Settings,
+    mountpoint: Path,
+    fake: FakeMount,
+    fstype: str,
+    is_empty: bool,
+    command: str,
 ) -> None:
     fake.fstype = fstype
-    fake.answer = Probe(mountpoint, 0, is_directory=True, is_empty=True)
+    fake.answer = Probe(mountpoint, 0, is_directory=True, is_empty=is_empty)
     with pytest.raises(MountError) as caught:
         prepare_mountpoint(mountpoint, settings, registry, pytest.fail)
     assert str(caught.value) == (
         f"{mountpoint} is already mounted ({fstype}); unmount it first: {command} {mountpoint}"
     )
     assert fake.unmounted == []
+
+
+def test_an_empty_volume_can_be_mounted_on(
+    registry: Registry, settings: Settings, mountpoint: Path, fake: FakeMount
+) -> None:
+    """In a container the mount point is a volume, so that the mount is seen outside."""
+    fake.fstype = "ext4"
+    fake.answer = Probe(mountpoint, 0, is_directory=True, is_empty=True)
+    assert prepare_mountpoint(mountpoint, settings, registry, pytest.fail) == mountpoint
 
 
 def test_the_owner_of_a_busy_mount_is_named(registry: Registry, mountpoint: Path, fake: FakeMount) -> None:
