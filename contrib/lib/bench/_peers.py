@@ -202,13 +202,13 @@ def bare() -> Peer:
 OLD = "rcfs old"
 """The name of `old_rcfs`."""
 
-USUAL = ("rcfs", "rclone full", "rclone off", "httpdirfs", "naive")
+USUAL = ("rcfs", "rcfs plain", "rclone full", "rclone off", "httpdirfs", "naive")
 """The programs that are compared by default, in the order of the tables."""
 
 PEERS: Mapping[str, Callable[[], Peer]] = {
     "rcfs": rcfs,
     "rcfs slow wait": lambda: rcfs("--no-fast-wait", name="rcfs slow wait"),
-    "rcfs asks again": lambda: rcfs("--no-keep-listings", name="rcfs asks again"),
+    "rcfs plain": lambda: rcfs("--no-keep-listings", name="rcfs plain"),
     "rclone full": lambda: rclone("full"),
     "rclone off": lambda: rclone("off"),
     "httpdirfs": httpdirfs,
