@@ -258,6 +258,11 @@ class Book:
         """The number of slots of `group` that others use, as answers have shown."""
         return self._group(group).bucket.foreign(now)
 
+    @property
+    def groups(self) -> Collection[UsageGroup]:
+        """The groups that are configured or were named by a response, in the order of their arrival."""
+        return tuple(self._groups)
+
     # The ledger's methods, for one process
 
     def plan(self, group: UsageGroup) -> Plan:

@@ -24,7 +24,7 @@ from rcfs.quota._changes import Changes
 from rcfs.quota._forecast import Forecast, forecast
 from rcfs.quota._home import Home, MemoryHome, Reply
 from rcfs.quota._outage import LONGEST_REQUEST_S
-from rcfs.quota._values import WHOLE, GroupState, Share, Sharing, Slot, Waiting
+from rcfs.quota._values import GroupState, Share, Sharing, Slot, Waiting
 
 T = TypeVar("T")
 
@@ -274,41 +274,21 @@ class Ledger:
         Requests that wait in other processes are taken into account.
         """
         book = self._current()
-        share = self.shares(now).get(group, WHOLE)
-        return forecast(book, self._home.owner, group, waiting, now, share)
+        return forecast(book, self._home.owner, group, waiting, now, self._share(book, group, now))
 
     def shares(self, now: float) -> Mapping[UsageGroup, Share]:
-        """The part of each limit that this process may use in an outage; empty if it may use all."""
-        book, owner = self._book, self._home.owner
-        silent = self._home.silent(book.owners)
-        if self._apart is None and not silent and book.outage.may_take(owner, silent, now):
-            return {}
-        plans = {state.group: book.plan(state.group) for state in book.states(owner, now)}
-        return {group: self._share(group, plan, silent, now) for group, plan in plans.items()}
-
-    def _share(self, group: UsageGroup, plan: Plan, silent: Collection[str], now: float) -> Share:
-        """See `shares`. A process that sends nothing until its home is back is not told when that will be."""
-        apart, outage = self._apart, self._book.outage
-        if apart is None:
-            return Share(outage.left(plan.limit, silent), outage.awaited_until_s(now))
-        if share := apart.share(plan):
-            return Share(plan.limit - share, apart.begin_s)
-        if not apart.divisor:
-            return Share(from_s=apart.begin_s)
-        turn_s = apart.turn_s(group, plan, max(now, apart.begin_s))
-        return Share(plan.limit - 1, turn_s, apart.period_s(plan))
+        """The part of each limit that this process may use because of an outage."""
+        return {group: self._share(self._book, group, now) for group in self._book.groups}
 
     @property
     def part(self) -> float:
         """The part of each limit that this process uses while it cannot reach its home; 1 while it can."""
-        if self._apart is None:
-            return 1.0
-        return 1 / self._apart.divisor if self._apart.divisor else 0.0
+        return 1.0 if self._apart is None else self._apart.part
 
     def silenced_until_s(self, now: float) -> float:
         """Until when, at most, this process sends nothing because of an outage; `now` if it may send."""
         apart = self._apart
-        return self._book.outage.awaited_until_s(now) if apart is None else max(now, apart.begin_s)
+        return max(now, self._book.outage.awaited_until_s if apart is None else apart.begin_s)
 
     def awaited(self, now: float) -> Collection[str]:
         """The processes that must be heard before anybody sends: the home may have lost their changes."""
@@ -349,25 +329,28 @@ class Ledger:
             waiting = waiting.without_first()
         return Grant(tuple(slots), math.inf)
 
+    def _share(self, book: Book, group: UsageGroup, now: float) -> Share:
+        """The part of the limit of `group` that this process may use."""
+        plan = book.plan(group)
+        if self._apart is not None:
+            return self._apart.share(group, plan, now)
+        return book.outage.share(self._home.owner, plan.limit, self._home.silent(book.owners))
+
     def _taken(self, book: Book, group: UsageGroup, waiting: Waiting, now: float) -> Slot | float:
-        """See `Book.take`, which leaves the shares of those that this process cannot hear."""
-        owner, plan, apart = self._home.owner, book.plan(group), self._apart
+        """See `Book.take`; nothing beyond the share of this process."""
+        share, apart = self._share(book, group, now), self._apart
+        if share.from_s > now:
+            return min(share.from_s, now + _LOOK_S)
+        if share.is_held:
+            return now + _LOOK_S
+        if share.every_s:
+            # No reserve can be kept of a single slot.
+            waiting = Waiting.only(min(waiting.first, Priority.METADATA), waiting.since_s)
         if apart is None:
-            silent = self._home.silent(book.owners)
-            if not book.outage.may_take(owner, silent, now):
-                return now + _LOOK_S
-            return book.take(owner, group, waiting, now, left=book.outage.left(plan.limit, silent))
-        if apart.begin_s > now:
-            return min(apart.begin_s, now + _LOOK_S)
+            return book.take(self._home.owner, group, waiting, now, left=share.left)
         # The slots that answers show others to use are a part of what is left to them.
-        foreign = book.foreign(group, now)
-        if share := apart.share(plan):
-            return book.take(owner, group, waiting, now, left=max(0, plan.limit - share - foreign))
-        turn_s = apart.turn_s(group, plan, now)
-        if turn_s > now:
-            return min(turn_s, now + _LOOK_S)
-        alone = Waiting.only(min(waiting.first, Priority.METADATA), waiting.since_s)  # without a reserve
-        answer = book.take(owner, group, alone, now, left=max(0, plan.limit - 1 - foreign))
+        left = max(0, share.left - book.foreign(group, now))
+        answer = book.take(self._home.owner, group, waiting, now, left=left)
         if isinstance(answer, Slot):
             apart.sent_s[group] = now
         return answer

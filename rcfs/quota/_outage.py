@@ -35,6 +35,7 @@ from typing import Any, Final
 import attrs
 
 from rcfs.model import LONGEST_S
+from rcfs.quota._values import Share
 
 LONGEST_REQUEST_S: Final = 75.0
 """Longest time from taking a slot until its request is given up, in seconds: 5 until an unused slot is given
@@ -132,18 +133,17 @@ class Outage:
         """The processes that are still awaited."""
         return [owner for owner, until_s in self._awaited.items() if until_s > now]
 
-    def awaited_until_s(self, now: float) -> float:
-        """When nobody will be awaited any more at the latest; `now` if nobody is."""
-        return max([until_s for until_s in self._awaited.values() if until_s > now], default=now)
+    @property
+    def awaited_until_s(self) -> float:
+        """When nobody will be awaited any more at the latest; in the past if nobody is."""
+        return max(self._awaited.values(), default=-math.inf)
 
-    def may_take(self, owner: str, silent: Collection[str], now: float) -> bool:
-        """Whether `owner` may take slots, while `silent` are silent."""
-        return not self.awaited(now) and all(other in silent for other in self._unseen.get(owner, ()))
-
-    def left(self, limit: int, silent: Collection[str]) -> int:
-        """The number of slots of `limit` that stay free for those that are silent."""
-        parts = [1 / divisor for owner in silent if (divisor := self._divisors.get(owner, 0))]
-        return math.ceil(limit * math.fsum(parts) - _ROUNDING)
+    def share(self, owner: str, limit: int, silent: Collection[str]) -> Share:
+        """The part of `limit` that `owner` may use, while `silent` are silent."""
+        parts = [1 / divisor for other in silent if (divisor := self._divisors.get(other, 0))]
+        is_held = any(other not in silent for other in self._unseen.get(owner, ()))
+        left = math.ceil(limit * math.fsum(parts) - _ROUNDING)
+        return Share(left, self.awaited_until_s, is_held=is_held)
 
     def bound(self, owners: Collection[str], now: float) -> None:
         """Forget what no longer matters; `owners` still use the book."""

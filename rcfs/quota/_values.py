@@ -63,6 +63,8 @@ class Share:
     """From when on it may use the rest."""
     every_s: float = 0.0
     """Shortest time between two requests, in seconds; 0 unless there are more processes than slots."""
+    is_held: bool = False
+    """Whether it may use nothing until it has heard the others, which may be later than `from_s`."""
 
 
 WHOLE = Share()

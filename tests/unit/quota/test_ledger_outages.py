@@ -169,7 +169,7 @@ def test_a_forecast_in_an_outage_counts_the_share(server: LedgerServer) -> None:
     trial = Trial(server, processes=4)
     trial.sent(30.0)
     ledger, waiting = trial.fleet.processes[0].ledger, Waiting.only(BULK, 30.0, 50)
-    assert (ledger.shares(30.0), ledger.part) == ({}, 1)
+    assert (ledger.shares(30.0)[MEDIUM].left, ledger.part) == (0, 1)
     trial.end_server()
     trial.sent(230.0)
     sent_s = ledger.forecast(MEDIUM, waiting, 230.0).sent_s(49)
