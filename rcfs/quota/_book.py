@@ -43,7 +43,7 @@ processes (`rcfs.quota._pace`).
 **Processes.** A slot in flight belongs to the process that took it. When that process has ended, the slot
 ends as by `fail`.
 
-The book knows neither where it is kept (`rcfs.quota._home`) nor how it is changed (`rcfs.quota._ledger`).
+The book knows neither where it is kept (`rcfs.quota._home`) nor how it is changed (`rcfs.quota._replica`).
 Each method is told for which process it is called, by the process's owner name, a text that is unique.
 """
 

@@ -48,8 +48,8 @@ class InMemory:
     def kill(self, owner: str, now: float) -> None:
         # Its pending news must not reach another process.
         ledger = self._ledgers.pop(owner)
-        ledger._book = deepcopy(self._book)
-        ledger._home = MemoryHome(book=ledger._book, owner=owner, is_alive=lambda _owner: True)
+        ledger._replica.home = MemoryHome(owner=owner)
+        ledger._replica.book = deepcopy(self._book)
         self._book.remove_owner(owner, now)
 
 
@@ -164,7 +164,7 @@ class OnServer:
         connection = ServerConnection(self._server.address, None, self.name)
         home = ServerHome(VirtualTime(connection, machine), self._plans, machine, self.memory)
         ledger = self._ledgers[owner] = Ledger(home, self.lines.append)
-        now = max(self._killed_s, *(each._now_s for each in self._ledgers.values()))
+        now = max(self._killed_s, *(each._replica.now_s for each in self._ledgers.values()))
         for each in (ledger, *self._ledgers.values()):
             each.refresh(now)  # A new client takes no slot before the others have seen it.
         return ledger
@@ -172,7 +172,7 @@ class OnServer:
     def kill(self, owner: str, now: float) -> None:
         self._dead.add(owner)
         self._killed_s = now
-        self._ledgers.pop(owner)._home.close()
+        self._ledgers.pop(owner)._replica.home.close()
 
     def set_clock(self, now: float) -> None:
         """Set the boot clock of all processes, and let each hear of the last change, as by a message."""
@@ -188,8 +188,8 @@ class OnServer:
 
 def close_file(ledger: Ledger) -> None:
     """Close the database of `ledger` under it."""
-    assert isinstance(ledger._home, SqliteHome)
-    ledger._home._connection.close()
+    assert isinstance(ledger._replica.home, SqliteHome)
+    ledger._replica.home._connection.close()
 
 
 def _no_warning(line: str) -> None:

@@ -30,7 +30,7 @@ def machine() -> LinuxMachine:
 def mounted(state_dir: Path, machine: LinuxMachine) -> Ledger:
     """The ledger of a mount that is up: it was told a limit of 7, and to pause for a year."""
     ledger = open_ledger(state_dir / "ledger.sqlite", "c" * 32, {MEDIUM: Plan(40)}, pytest.fail, machine)
-    assert isinstance(ledger._home, SqliteHome)
+    assert isinstance(ledger._replica.home, SqliteHome)
     now = machine.clock_s()
     slots = [ledger.take(MEDIUM, ONE, now) for _ in range(2)]
     assert isinstance(slots[0], Slot)

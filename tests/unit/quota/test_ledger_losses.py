@@ -156,8 +156,8 @@ def test_a_command_that_the_server_executes_late_is_no_promise() -> None:
     world, (one, _other) = a_world(2)
     world.slow = 1.0
     world.run(8.0)
-    promised_s = one.ledger._home.promised_s
+    promised_s = one.ledger._replica.home.promised_s
     world.slow = 0.0
     world.cut.add(0)
     world.run(60.0)
-    assert world.server.leases_s[one.owner] <= promised_s == one.ledger._home.promised_s
+    assert world.server.leases_s[one.owner] <= promised_s == one.ledger._replica.home.promised_s

@@ -43,7 +43,7 @@ def opened(
     credential: str = "somebody",
 ) -> Ledger:
     ledger = open_ledger(path, credential, PLANS, warn, machine)
-    assert isinstance(ledger._home, SqliteHome)
+    assert isinstance(ledger._replica.home, SqliteHome)
     return ledger
 
 
@@ -255,7 +255,7 @@ def test_a_lock_that_shows_only_when_the_row_is_read_is_waited_for_as_well(
             raise busy
 
     with monkeypatch.context() as patched:
-        patched.setattr(ledger._home, "_connection", Busy())
+        patched.setattr(ledger._replica.home, "_connection", Busy())
         assert not isinstance(ledger.take(MEDIUM, ONE, 0.0), Slot)
     taken(ledger, 0.1)
 
