@@ -124,5 +124,5 @@ class Trouble:
 def test_nothing_that_happens_causes_a_429(seed: int) -> None:
     trouble = Trouble(seed)
     trouble.world.run(LASTS_S)
-    assert trouble.fleet.requests
+    assert trouble.fleet.requests or trouble.world.lines, "nothing happened"
     assert trouble.world.police.violations == []
