@@ -291,7 +291,7 @@ class Ledger:
 
     def _taken(self, book: Book, group: UsageGroup, waiting: Waiting, now: float) -> Slot | float:
         """See `Book.take`; nothing beyond the share of this process."""
-        share, apart = self._replica.share(book, group, now), self._replica.apart
+        share = self._replica.share(book, group, now)
         if share.from_s > now:
             return min(share.from_s, now + _LOOK_S)
         if share.is_held:
@@ -299,14 +299,11 @@ class Ledger:
         if share.every_s:
             # No reserve can be kept of a single slot.
             waiting = Waiting.only(min(waiting.first, Priority.METADATA), waiting.since_s)
-        if apart is None:
-            return book.take(self._replica.owner, group, waiting, now, left=share.left)
-        # The slots that answers show others to use are a part of what is left to them.
-        left = max(0, share.left - book.foreign(group, now))
-        answer = book.take(self._replica.owner, group, waiting, now, left=left)
-        if isinstance(answer, Slot):
-            apart.sent_s[group] = now
-        return answer
+        left = share.left
+        if self._replica.apart is not None:
+            # The slots that answers show others to use are a part of what is left to them.
+            left = max(0, left - book.foreign(group, now))
+        return book.take(self._replica.owner, group, waiting, now, left=left)
 
     def _news(self, headers: RateHeaders | None, at_s: float) -> RateHeaders | None:
         """`headers` that came at `at_s`, without what remained if that is too old to tell of others."""

@@ -150,7 +150,7 @@ class Replica:
         """The part of the limit of `group` in `book` that this process may use."""
         plan = book.plan(group)
         if self.apart is not None:
-            return self.apart.share(group, plan, now)
+            return self.apart.share(plan, now)
         return book.outage.share(self.owner, plan.limit, self.home.silent(book.owners))
 
     def _changed(self, work: Callable[[Book], T]) -> T:
@@ -198,21 +198,18 @@ class Replica:
         """Continue with what this process knows, after `error` of the home; nothing if it does so already."""
         if self.apart is not None:
             return
-        owner, now, book = self.owner, self.now_s, self.book
+        owner, book = self.owner, self.book
         base, divisor, place = None, self.home.start_divisor, 0
         if self._has_stored:
             # The change that failed may be stored, or not.
             divisors = self._divisor, book.outage.divisors.get(owner, 0)
             base, divisor = book.copy(), max(divisors) if all(divisors) else 0
             place = sorted({*book.owners, owner}).index(owner)
-            for other in book.owners:
-                if other != owner:
-                    book.silence(other, now)
         self._version = None
         begin_s = self.home.promised_s + LONGEST_REQUEST_S + book.longest_s
         self.apart = Apart(str(error), base, divisor, place, begin_s)
         share = f"uses 1/{divisor} of each limit" if divisor else "sends nothing"
-        self._warn(f"{error}; until it is back, rcfs waits {begin_s - now:.0f} s, and then {share}")
+        self._warn(f"{error}; until it is back, rcfs waits {begin_s - self.now_s:.0f} s, and then {share}")
 
     def _continue_in_memory(self, error: StoreError) -> None:
         """Keep the book in memory after `error` of the home; all other processes then count as dead."""

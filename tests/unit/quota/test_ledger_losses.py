@@ -152,6 +152,17 @@ def test_what_a_silent_process_had_in_flight_counts_as_long_as_it_may() -> None:
     assert world.police.violations == []
 
 
+def test_what_the_others_had_in_flight_when_a_process_was_cut_off_ends_for_it() -> None:
+    world, (one, other) = a_world(2)
+    world.fleet.travel = lambda request: Trip(0.01, 1000.0 if request.process is other else 0.01)
+    wants(world, other)
+    world.run(2.0)
+    world.cut.add(0)
+    wants(world, one)
+    world.run(ALONE_S + 5.0)
+    assert sent(world, one) == LIMIT // 2
+
+
 def test_a_command_that_the_server_executes_late_is_no_promise() -> None:
     world, (one, _other) = a_world(2)
     world.slow = 1.0
