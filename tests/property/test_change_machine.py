@@ -7,25 +7,22 @@ purged that nobody wanted to purge, and the platform has no complaint. It runs i
 """
 
 import os
-import time
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
 from random import Random
-from tempfile import TemporaryDirectory
 
 import attrs
 import pytest
 import trio
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from trio.testing import MockClock
 
-from tests.fakes import mortal
+from tests.fakes import offices
 from tests.fakes.changing import Changer, ChangeWorld, open_changes
+from tests.fakes.offices import WHICH, cut, kill, pass_time, run, run_worlds, start
 from tests.fakes.processes import People, Person
-from tests.fakes.rig import run_inline
 
 SOAK_S = float(os.environ.get("RCFS_SOAK_S", "2"))
 POOL = 6
@@ -54,11 +51,10 @@ Step = Callable[["Office"], Awaitable[None]]
 
 
 @attrs.define(eq=False)
-class Office:
+class Office(offices.Office[Changer]):
     """The processes, and the states that each message may have in the end."""
 
     world: ChangeWorld
-    people: People[Changer]
     pool: list[int]
     expected: dict[tuple[int, bool], set[str]] = attrs.field(factory=dict)
     """By message, and whether it is about its read status."""
@@ -93,13 +89,9 @@ class Office:
         if not person.life.is_over:
             self.expected |= {(each, is_mark): {STATES[what]} for each in ids}
 
-    async def settle(self) -> None:
-        """Let everything come to its end, and check it."""
+    async def check(self) -> None:
+        """See `offices.Office`."""
         world = self.world
-        world.platform.simulator.faults.clear()
-        for person in self.people.alive:
-            person.kill()
-        await trio.sleep(120)  # longer than any answer or request is late, and than any penalty
         async with world.process() as process:
             assert await process.outbox.flush(7200) == 0, process.outbox.status()
             await process.sync()
@@ -135,34 +127,11 @@ async def wish_and_die(which: int, what: str, chosen: Sequence[int], statements:
         await wish(which, what, chosen, office)
 
 
-async def kill(which: int, office: Office) -> None:
-    person = office.people.some(which)
-    if person is not None:
-        person.kill()
-        await trio.lowlevel.checkpoint()
-
-
-async def start(office: Office) -> None:
-    if len(office.people.alive) < 2:
-        await office.people.start()
-
-
 async def fault(kind: str, office: Office) -> None:  # noqa: ASYNC124 - as all steps
     options = {"operation": OPERATIONS, **LOST[kind]}
     if kind.strip() == "refuse":
         del options["operation"]
     office.world.platform.fault(kind.strip(), **options)
-
-
-async def cut(which: int, office: Office) -> None:  # noqa: ASYNC124 - as all steps
-    """The network goes or comes back."""
-    person = office.people.some(which)
-    if person is not None:
-        person.line.is_cut = not person.line.is_cut
-
-
-async def pass_time(seconds: float, office: Office) -> None:
-    await trio.sleep(seconds)
 
 
 async def sync(which: int, office: Office) -> None:
@@ -181,30 +150,17 @@ async def elsewhere(number: int, office: Office) -> None:  # noqa: ASYNC124 - as
     world.backend.messages.mark(message, status, world.platform.now_s)
 
 
-async def play(directory: Path, steps: Sequence[Step]) -> None:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(trio.to_thread, "run_sync", run_inline)
-        mortal.install(patch)
-        async with open_changes(directory, messages=20, calls=0) as world, trio.open_nursery() as nursery:
-            pool = [each.id for each in world.mailbox if each.availability == "Alive"][:POOL]
-            assert len(pool) == POOL
-            people = People(
-                world.calls, nursery, lambda life: world.process(life=life), lambda changer: changer.rig.line
-            )
-            office = Office(world, people, pool)
-            await people.start()
-            for step in steps:
-                await step(office)
-            await office.settle()
-            nursery.cancel_scope.cancel()
+@asynccontextmanager
+async def open_office(directory: Path) -> AsyncIterator[Office]:
+    async with open_changes(directory, messages=20, calls=0) as world, trio.open_nursery() as nursery:
+        pool = [each.id for each in world.mailbox if each.availability == "Alive"][:POOL]
+        assert len(pool) == POOL
+        people = People(
+            world.calls, nursery, lambda life: world.process(life=life), lambda changer: changer.rig.line
+        )
+        yield Office(people, world, pool)
 
 
-def run(steps: Sequence[Step]) -> None:
-    with TemporaryDirectory() as directory:
-        trio.run(play, Path(directory), steps, clock=MockClock(autojump_threshold=0))
-
-
-WHICH = st.integers(0, 1)
 CHOSEN = st.lists(st.integers(0, POOL - 1), min_size=1, max_size=3, unique=True)
 STEPS: st.SearchStrategy[Step] = st.one_of(
     st.builds(partial, st.just(wish), WHICH, st.sampled_from(sorted(STATES)), CHOSEN),
@@ -212,10 +168,10 @@ STEPS: st.SearchStrategy[Step] = st.one_of(
     st.builds(
         partial, st.just(wish_and_die), WHICH, st.sampled_from(sorted(STATES)), CHOSEN, st.integers(0, 60)
     ),
-    st.builds(partial, st.just(kill), WHICH),
-    st.just(start),
+    offices.STEPS,
+    offices.STEPS,
+    offices.STEPS,
     st.builds(partial, st.just(fault), st.sampled_from(sorted(LOST))),
-    st.builds(partial, st.just(cut), WHICH),
     st.builds(partial, st.just(pass_time), st.sampled_from([0.05, 1.2, 2.5, 7.0, 30.0, 70.0])),
     st.builds(partial, st.just(sync), WHICH),
     st.builds(partial, st.just(elsewhere), st.integers(0, 20)),
@@ -225,7 +181,7 @@ STEPS: st.SearchStrategy[Step] = st.one_of(
 @settings(max_examples=6, deadline=None)
 @given(st.lists(STEPS, min_size=5, max_size=25))
 def test_changes(steps: list[Step]) -> None:
-    run(steps)
+    run(open_office, steps)
 
 
 def any_step(dice: Random) -> Step:
@@ -255,14 +211,4 @@ def any_step(dice: Random) -> Step:
 @pytest.mark.timeout(SOAK_S + 300)  # a world that hangs shows where
 def test_a_long_run() -> None:
     """Worlds of thirty steps, one after the other."""
-    ends_s = time.monotonic() + SOAK_S
-    seed = 0
-    while time.monotonic() < ends_s:
-        seed += 1
-        dice = Random(seed)
-        try:
-            run([any_step(dice) for _ in range(30)])
-        except BaseException as exc:
-            exc.add_note(f"in the world with the seed {seed}")
-            raise
-    print(f"{seed:,} worlds")  # noqa: T201
+    run_worlds(lambda dice: run(open_office, [any_step(dice) for _ in range(30)]), SOAK_S)

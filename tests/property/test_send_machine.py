@@ -8,21 +8,18 @@ of its first world.
 """
 
 import os
-import time
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
 from random import Random
-from tempfile import TemporaryDirectory
 
 import attrs
 import pytest
 import trio
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from trio.testing import MockClock
 
 from rcfs.errors import PlatformError
 from rcfs.model import Outgoing, Priority, Send, SendKind, SendState
@@ -32,11 +29,11 @@ from rcfs.platform import send_message
 from rcfs.simulator import AccountSpec
 from rcfs.simulator._conduct import Sent
 from rcfs.transport import RequestOptions
-from tests.fakes import mortal
+from tests.fakes import offices
 from tests.fakes.call_rig import CallRig, CallWorld, open_calls
 from tests.fakes.mortal import Life
+from tests.fakes.offices import WHICH, cut, kill, pass_time, run, run_worlds, start
 from tests.fakes.processes import People
-from tests.fakes.rig import run_inline
 from tests.fakes.sending import OPERATIONS, outbox_of, outgoing_of, sending
 
 SOAK_S = float(os.environ.get("RCFS_SOAK_S", "2"))
@@ -72,11 +69,10 @@ Step = Callable[["Office"], Awaitable[None]]
 
 
 @attrs.define(eq=False)
-class Office:
+class Office(offices.Office[CallRig]):
     """The processes, and what each message may have become in the end."""
 
     world: CallWorld
-    people: People[CallRig]
     directory: Path
     wanted: dict[str, str] = attrs.field(factory=dict)
     """By id of the send, the key of the message; only those that were kept for certain."""
@@ -92,12 +88,8 @@ class Office:
         self.numbers += not is_twin
         return outgoing_of(self.world, kind, self.directory, text=f"{self.numbers:03}")
 
-    async def settle(self) -> None:
-        """Let everything come to its end, and check it."""
-        self.world.platform.simulator.faults.clear()
-        for person in self.people.alive:
-            person.kill()
-        await trio.sleep(120)  # longer than any answer or request is late, and than any penalty
+    async def check(self) -> None:
+        """See `offices.Office`."""
         async with _process(self.world) as rig:
             sends, own = rig.engine.sends, self.world.extensions[0]
             await sends.read()
@@ -222,55 +214,19 @@ async def elsewhere(which: int, office: Office) -> None:
         )
 
 
-async def kill(which: int, office: Office) -> None:
-    person = office.people.some(which)
-    if person is not None:
-        person.kill()
-    await trio.lowlevel.checkpoint()
-
-
-async def start(office: Office) -> None:
-    if len(office.people.alive) < 2:
-        await office.people.start()
-
-
 async def fault(kind: str, office: Office) -> None:  # noqa: ASYNC124 - as all steps
     office.world.platform.fault(kind.strip(), **FAULTS[kind])
 
 
-async def cut(which: int, office: Office) -> None:  # noqa: ASYNC124 - as all steps
-    """The network goes or comes back."""
-    person = office.people.some(which)
-    if person is not None:
-        person.line.is_cut = not person.line.is_cut
-
-
-async def pass_time(seconds: float, office: Office) -> None:
-    await trio.sleep(seconds)
-
-
-async def play(directory: Path, steps: Sequence[Step]) -> None:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(trio.to_thread, "run_sync", run_inline)
-        mortal.install(patch)
-        spec = AccountSpec(messages=5, months=1, extensions=2)
-        async with open_calls(directory, spec=spec, calls=0) as world, trio.open_nursery() as nursery:
-            people = People(world, nursery, partial(_process, world), lambda rig: rig.line)
-            office = Office(world, people, directory)
-            await people.start()
-            for step in steps:
-                await step(office)
-            await office.settle()
-            nursery.cancel_scope.cancel()
-
-
-def run(steps: Sequence[Step]) -> None:
-    with TemporaryDirectory() as directory:
-        trio.run(play, Path(directory), steps, clock=MockClock(autojump_threshold=0))
+@asynccontextmanager
+async def open_office(directory: Path) -> AsyncIterator[Office]:
+    spec = AccountSpec(messages=5, months=1, extensions=2)
+    async with open_calls(directory, spec=spec, calls=0) as world, trio.open_nursery() as nursery:
+        people = People(world, nursery, partial(_process, world), lambda rig: rig.line)
+        yield Office(people, world, directory)
 
 
 TIMES = (0.05, 0.3, 1.2, 4.0, 7.0, 30.0, 70.0, 130.0)
-WHICH = st.integers(0, 1)
 WISH = partial(
     st.builds, partial, st.just(wish), WHICH, st.sampled_from(KINDS), st.sampled_from([False] * 4 + [True])
 )
@@ -278,11 +234,11 @@ STEPS: st.SearchStrategy[Step] = st.one_of(
     WISH(st.none()),
     WISH(st.none()),
     WISH(st.integers(0, 60)),
-    st.builds(partial, st.just(kill), WHICH),
-    st.just(start),
+    offices.STEPS,
+    offices.STEPS,
+    offices.STEPS,
     st.builds(partial, st.just(fault), st.sampled_from(sorted(FAULTS))),
     st.builds(partial, st.just(fault), st.sampled_from(sorted(FAULTS))),
-    st.builds(partial, st.just(cut), WHICH),
     st.builds(partial, st.just(pass_time), st.sampled_from(TIMES)),
     st.builds(partial, st.just(decide), WHICH, st.booleans()),
     st.builds(partial, st.just(stop), WHICH),
@@ -293,7 +249,7 @@ STEPS: st.SearchStrategy[Step] = st.one_of(
 @settings(max_examples=6, deadline=None)
 @given(st.lists(STEPS, min_size=5, max_size=25))
 def test_sends(steps: list[Step]) -> None:
-    run(steps)
+    run(open_office, steps)
 
 
 def any_step(dice: Random) -> Step:
@@ -324,14 +280,4 @@ def any_step(dice: Random) -> Step:
 @pytest.mark.timeout(SOAK_S + 300)  # a world that hangs shows where
 def test_a_long_run() -> None:
     """Worlds of thirty steps, one after the other."""
-    ends_s = time.monotonic() + SOAK_S
-    seed = SOAK_SEED - 1
-    while time.monotonic() < ends_s:
-        seed += 1
-        dice = Random(seed)
-        try:
-            run([any_step(dice) for _ in range(30)])
-        except BaseException as exc:
-            exc.add_note(f"in the world with the seed {seed}")
-            raise
-    print(f"worlds {SOAK_SEED:,} to {seed:,}")  # noqa: T201
+    run_worlds(lambda dice: run(open_office, [any_step(dice) for _ in range(30)]), SOAK_S, SOAK_SEED)

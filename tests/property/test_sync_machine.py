@@ -6,7 +6,7 @@ It runs on the simulator, in virtual time: messages come and go, faults occur, a
 """
 
 import os
-import time
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 from trio.testing import MockClock
 
+from tests.fakes.offices import run_worlds
 from tests.fakes.scratch import scratch_directory
 from tests.fakes.world import KINDS, Death, World, open_world
 
@@ -336,16 +337,12 @@ def any_step(dice: Random) -> Step:
 @pytest.mark.timeout(SOAK_S + 300)  # a world that hangs shows where
 def test_a_long_run() -> None:
     """Worlds of a hundred steps, one after the other."""
-    ends_s = time.monotonic() + SOAK_S
-    seed = compared = shown = 0
-    while time.monotonic() < ends_s:
-        seed += 1
-        dice = Random(seed)
+    counts: Counter[str] = Counter()
+
+    def run_one(dice: Random) -> None:
         steps = [any_step(dice) for _ in range(100)]
-        try:
-            world = run(steps, dice.choice([3, 7, 1000]))
-        except BaseException as exc:
-            exc.add_note(f"in the world with the seed {seed}")
-            raise
-        compared, shown = compared + world.compared, shown + world.shown
-    print(f"{seed:,} worlds, {compared:,} mailboxes compared, {shown:,} paths in them")  # noqa: T201
+        world = run(steps, dice.choice([3, 7, 1000]))
+        counts.update({"mailboxes compared": world.compared, "paths in them": world.shown})
+
+    run_worlds(run_one, SOAK_S)
+    print(dict(counts))  # noqa: T201
