@@ -11,70 +11,47 @@ All methods are synchronous; several threads may write different files at the sa
 
 import os
 import stat
-import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from hashlib import sha256
-from itertools import islice
 from pathlib import Path
 from secrets import token_hex
 
 from rcfs.errors import StoreError
 from rcfs.model import file_time_ns
-from rcfs.pull._digests import Digests
+from rcfs.pull._copy_manifest import CopyManifest
 from rcfs.pull._disk import (
     HOPELESS,
     Disk,
     Lack,
-    close_quietly,
     hopeless_errors,
     open_regular,
-    partial_name,
     replace,
     sweep,
-    write_all,
 )
-from rcfs.pull._facts import Fact, PullNote, had_line, pull_line
+from rcfs.pull._facts import Fact, PullNote
 from rcfs.pull._file_writer import FileWriter
 from rcfs.pull._fingerprint import Fingerprint, Found
-from rcfs.pull._manifest import Complete, complete_line, header
-from rcfs.pull._manifest_file import open_manifest
-from rcfs.pull._members import (
-    LOCK_FILE,
-    forget_members,
-    is_alone,
-    is_of_members,
-    member_sums,
-    membership,
-    read_members,
-    sums_name,
-)
-from rcfs.tree import COPY_MANIFEST
+from rcfs.pull._manifest import Complete
 
 _DIRECTORY_MODE = 0o700
 """Only the owner may open a copy; the umask may take more away."""
 _READ_BYTES = 1 << 20
-_LINES = 1000
-"""Lines of the manifest in one write, 200 kB."""
 _DIRECTORY_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class Copy:
     """The copy in one directory; only this object, or only members of it, may write to it."""
 
-    def __init__(self, path: Path, fd: int, account_id: str, digests: Digests, member: str = "") -> None:
+    def __init__(self, path: Path, fd: int, account_id: str, member: str = "") -> None:
         """For `open` and `look` only."""
-        self._member = member
         self._path = path
         self._fd = fd
-        self._account_id = account_id
-        self._digests = digests
-        self._seen: tuple[object, ...] = ()
-        """The state of the manifests before they were read."""
-        self._lock = threading.Lock()
-        self._log = -1
-        self._renamed = 0
         self._disk = Disk(member)
+        self._manifest = CopyManifest(path, fd, account_id, self._disk, member)
+        self._renamed = 0
+        self.is_shared = bool(member)
+        """Whether other pulls may write to it at the same time."""
 
     @classmethod
     @contextmanager
@@ -92,7 +69,7 @@ class Copy:
         except OSError as exc:
             raise StoreError(f"{path} cannot be created: {exc.strerror}") from exc
         member = token_hex(8) if shared else ""
-        with cls.look(path, account_id, member) as copy, copy._writing():  # noqa: SLF001 - of its own class
+        with cls.look(path, account_id, member) as copy, copy._manifest.writing():  # noqa: SLF001 - of its own class
             yield copy
 
     @classmethod
@@ -111,22 +88,14 @@ class Copy:
         try:
             fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         except FileNotFoundError:
-            yield cls(path, -1, account_id, Digests())
+            yield cls(path, -1, account_id)
             return
         except OSError as exc:
             raise StoreError(f"{path} cannot be used: {exc.strerror}") from exc
         try:
-            seen = _manifests(fd)
-            copy = cls(path, fd, account_id, _read_manifest(fd, path, account_id), member)
-            copy._seen = seen
-            yield copy
+            yield cls(path, fd, account_id, member)
         finally:
             os.close(fd)
-
-    @property
-    def is_shared(self) -> bool:
-        """Whether other pulls may write to it at the same time."""
-        return bool(self._member)
 
     @property
     def notes(self) -> list[str]:
@@ -143,12 +112,12 @@ class Copy:
     def noted_in(self, parts: Sequence[str]) -> list[str]:
         """The names of the files that the manifest has directly in the directory at `parts`."""
         above = "/".join(parts)
-        names = (path[len(above) + 1 :] for path, _digest in self._digests.below(above))
+        names = (path[len(above) + 1 :] for path, _digest in self._manifest.digests.below(above))
         return [name for name in names if "/" not in name]
 
     def complete(self, name: str) -> Complete | None:
         """The note about the top-level directory `name` from the last pull that completed it, if any did."""
-        return self._digests.complete.get(name)
+        return self._manifest.digests.complete.get(name)
 
     def note_complete(self, name: str, complete: Complete) -> None:
         """Notes that a pull has completed the top-level directory `name`.
@@ -156,19 +125,17 @@ class Copy:
         Raises:
             StoreError: The disk of the copy fails.
         """
-        with hopeless_errors(self._path), self._lock:
-            if self._digests.complete.get(name) != complete:
-                self._digests.put_complete(name, complete)
-                write_all(self._log, complete_line(name, complete).encode())
+        with hopeless_errors(self._path):
+            self._manifest.note_complete(name, complete)
 
     def know(self, parts: Sequence[str], fact: Fact, *, is_message: bool, gone: bool) -> None:
         """Notes what the file at `parts` is; see `Digests.put_fact`."""
-        self._digests.put_fact("/".join(parts), fact, is_message=is_message, gone=gone)
+        self._manifest.digests.put_fact("/".join(parts), fact, is_message=is_message, gone=gone)
 
     @property
     def pulls(self) -> tuple[PullNote, ...]:
         """The latest pulls into the copy, the last one at the end."""
-        return self._digests.pulls
+        return self._manifest.digests.pulls
 
     def note_pull(self, note: PullNote, owners: Mapping[int, str]) -> None:
         """Notes a pull, and what it found at the platform for `owners`, whose values are their directories.
@@ -176,14 +143,12 @@ class Copy:
         Raises:
             StoreError: The disk of the copy fails.
         """
-        with hopeless_errors(self._path), self._lock:
-            for owner, name in owners.items():
-                write_all(self._log, had_line(self._digests.note_had(owner, name, note.at_s)).encode())
-            write_all(self._log, pull_line(self._digests.note_pull(note)).encode())
+        with hopeless_errors(self._path):
+            self._manifest.note_pull(note, owners)
 
     def confirm(self, parts: Sequence[str], size_bytes: int) -> None:
         """Notes that the file at `parts`, which the manifest has, is right and has that size."""
-        self._digests.put_size("/".join(parts), size_bytes)
+        self._manifest.digests.put_size("/".join(parts), size_bytes)
 
     def found(self, name: str, on_looked: Callable[[int], None]) -> Found | None:
         """The state of the top-level directory `name`: its files on the disk, and its lines in the manifest.
@@ -199,7 +164,7 @@ class Copy:
         """
         if self._disk.lacks.keys() - {Lack.MODES, Lack.LOCKS}:
             return None
-        digests = self._digests
+        digests = self._manifest.digests
         fingerprint = Fingerprint(on_looked, lambda path, size_bytes: digests.size_of(path) == size_bytes)
         try:
             with self._directory((name,)) as fd:
@@ -212,7 +177,7 @@ class Copy:
 
     def digest(self, parts: Sequence[str]) -> str | None:
         """SHA-256 in hexadecimal that the manifest has for the file at `parts`; None when it has none."""
-        return self._digests.get("/".join(parts))
+        return self._manifest.digests.get("/".join(parts))
 
     def size_of(self, parts: Sequence[str]) -> int | None:
         """Size in bytes of the regular file that is at `parts` now; None when there is no such file."""
@@ -266,9 +231,7 @@ class Copy:
         """
         with hopeless_errors(self._path):
             writer.finish(mtime_s)
-            with self._lock:
-                self._digests.put("/".join(parts), writer.digest, writer.size_bytes)
-                write_all(self._log, self._digests.entry_lines("/".join(parts)).encode())
+            self._manifest.note_file("/".join(parts), writer.digest, writer.size_bytes)
 
     def write(self, parts: Sequence[str], mtime_s: float, data: bytes) -> None:
         """Writes the file at `parts`, whose bytes are `data`.
@@ -305,7 +268,7 @@ class Copy:
             StoreError: The disk of the copy fails.
         """
         failed: list[tuple[Sequence[str], OSError]] = []
-        with hopeless_errors(self._path), self._lock:
+        with hopeless_errors(self._path), self._manifest.lock:
             for old, new in pairs:
                 try:
                     if self.size_of(old) is not None:
@@ -316,12 +279,9 @@ class Copy:
                         raise
                     failed.append((new, exc))
                 else:
-                    self._digests.rename("/".join(old), "/".join(new))
+                    self._manifest.digests.rename("/".join(old), "/".join(new))
                     self._renamed += 1
-            if not self._digests.is_current:
-                self._write_manifest()
-                os.close(self._log)
-                self._log = open_regular(COPY_MANIFEST, self._fd, os.O_WRONLY | os.O_APPEND)
+            self._manifest.rewrite()
         return failed
 
     def link(self, parts: Sequence[str], target: str) -> None:
@@ -384,104 +344,3 @@ class Copy:
             yield fd
         finally:
             os.close(fd)
-
-    def _writing(self) -> AbstractContextManager[None]:
-        return self._shared() if self.is_shared else self._writable()
-
-    @contextmanager
-    def _writable(self) -> Iterator[None]:
-        try:
-            if not self._disk.lock(self._fd) or not forget_members(self._fd, self._disk):
-                raise StoreError(f"another pull is writing to {self._path}; wait until it has ended")
-            self._read_again()
-            FileWriter(self._disk, self._fd, COPY_MANIFEST).close()  # Shows at once what the disk lacks.
-            self._write_manifest()
-            self._log = open_regular(COPY_MANIFEST, self._fd, os.O_WRONLY | os.O_APPEND)
-        except OSError as exc:
-            raise StoreError(f"{self._path} cannot be written: {exc.strerror}") from exc
-        try:
-            yield
-        finally:
-            close_quietly(self._log)
-            with suppress(OSError):  # An unsorted manifest is as valid as a sorted one.
-                self._write_manifest()
-
-    @contextmanager
-    def _shared(self) -> Iterator[None]:
-        """As `_writable`, for a member."""
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
-        with ExitStack() as stack:
-            try:
-                # A pull that wants the copy to itself locks the directory.
-                if not self._disk.lock(self._fd, shared=True):
-                    raise StoreError(f"another pull is writing to {self._path}; wait until it has ended")
-                self._disk.lacks.pop(Lack.LOCKS, None)
-                lock = stack.enter_context(membership(self._fd, self._path, self._disk))
-                self._read_again()
-                self._log = os.open(sums_name(self._member), flags, 0o600, dir_fd=self._fd)
-                write_all(self._log, header(self._account_id).encode())
-            except OSError as exc:
-                raise StoreError(f"{self._path} cannot be written: {exc.strerror}") from exc
-            try:
-                yield
-            finally:
-                close_quietly(self._log)
-                with suppress(OSError):  # Else another pull does it.
-                    if is_alone(lock, self._disk):
-                        self._merge()
-
-    def _read_again(self) -> None:
-        """Reads the manifests again if another pull has changed them before this one had its lock."""
-        if _manifests(self._fd) != self._seen:
-            self._digests = _read_manifest(self._fd, self._path, self._account_id)
-
-    def _merge(self) -> None:
-        """Puts the manifests of all members into one; only while there is no other member."""
-        self._digests = _read_manifest(self._fd, self._path, self._account_id)
-        self._write_manifest()
-        os.unlink(LOCK_FILE, dir_fd=self._fd)
-
-    def _write_manifest(self) -> None:
-        """Replaces the manifest by a sorted one, unless it is sorted."""
-        if self._digests.is_current:
-            return
-        with closing(FileWriter(self._disk, self._fd, COPY_MANIFEST)) as writer:
-            lines = self._digests.lines(self._account_id)
-            while page := "".join(islice(lines, _LINES)):
-                writer.append(page.encode("utf-8", "surrogateescape"))
-            writer.finish()
-        self._digests.is_current = True
-        for name in self._digests.merged:
-            os.unlink(name, dir_fd=self._fd)
-        self._digests.merged = []
-
-
-def _manifests(fd: int) -> tuple[object, ...]:
-    """Tells one state of the manifests in a directory from another."""
-    with suppress(OSError):
-        status = os.stat(COPY_MANIFEST, dir_fd=fd, follow_symlinks=False)
-        return status.st_ino, status.st_size, status.st_mtime_ns, *member_sums(fd)
-    return tuple(member_sums(fd))
-
-
-def _read_manifest(fd: int, path: Path, account_id: str) -> Digests:
-    """Reads the manifest, and those of members."""
-    digests = _read_own(fd, path, account_id)
-    digests.merged = read_members(digests, fd, path, account_id)
-    return digests
-
-
-def _read_own(fd: int, path: Path, account_id: str) -> Digests:
-    with open_manifest(fd, path, account_id) as manifest:
-        if manifest is None:
-            names = os.listdir(fd)
-            is_shared = any(is_of_members(name) for name in names)
-            if not is_shared and any(name != partial_name(COPY_MANIFEST) for name in names):
-                raise StoreError(
-                    f"{path} is not empty and not a copy of rcfs pull (it has no {COPY_MANIFEST}); choose"
-                    " another directory"
-                )
-            return Digests(is_current=False)
-        digests = Digests()
-        digests.read(manifest)
-        return digests

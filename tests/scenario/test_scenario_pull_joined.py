@@ -81,7 +81,7 @@ class Machines:
         command = ["sha256sum", "--check", "--strict", "--quiet", COPY_MANIFEST]
         subprocess.run(command, cwd=self.target, check=True)
         with Copy.look(self.target, ACCOUNT_ID) as copy:
-            assert len(list(copy._digests.below(""))) == FILES
+            assert len(list(copy._manifest.digests.below(""))) == FILES
         assert list(self.target.rglob(".rcfs-*")) == []
 
 
