@@ -177,8 +177,7 @@ class Book:
 
     def bound(self, now: float) -> None:
         """Cut all times to the longest that rcfs believes of a server; for books of earlier versions."""
-        plans = [entry.bucket.plan for entry in self._groups.values()]
-        longest_s = max(LONGEST_S, *(max(plan.window_s, plan.penalty_s) for plan in plans), 0.0)
+        longest_s = max(LONGEST_S, self._longest_plan_s)
         latest_s = now + longest_s + LINGER_S + FREEZE_MARGIN_S
         for scope, until_s in self._frozen_until_s.items():
             self._frozen_until_s[scope] = min(until_s, latest_s)
@@ -217,11 +216,10 @@ class Book:
 
     def _end_all(self, owner: str, now: float, lasts_s: float) -> None:
         """End the requests of `owner`, which none sends longer than `lasts_s` after it took their slots."""
-        for entry in list(self._groups.values()):
+        for entry in self._groups.values():
             entry.turns.forget(owner)
-            for slot in entry.bucket.in_flight:
-                if slot.owner == owner:
-                    self.fail(slot, max(now, slot.taken_s + lasts_s))
+        for slot in self.slots_of(owner):
+            self.fail(slot, max(now, slot.taken_s + lasts_s))
 
     def freeze_everything(self, now: float) -> None:
         """Stop all requests, as entries of the book were lost that were written before `now`.
@@ -229,16 +227,16 @@ class Book:
         They may have been requests that still count, or a penalty. Neither lasts longer than the longest
         window or penalty after the server got the last request, and so does this stop.
         """
-        plans = [UNKNOWN_PLAN, *(entry.bucket.plan for entry in self._groups.values())]
-        self._freeze(None, now + LINGER_S, max(max(plan.window_s, plan.penalty_s) for plan in plans))
+        self._freeze(None, now + LINGER_S, self._longest_plan_s)
 
     # Outages
 
     @property
     def longest_s(self) -> float:
         """Longest time in seconds for which a request, or a penalty without ``Retry-After``, may count."""
-        plans = [UNKNOWN_PLAN, *(entry.bucket.plan for entry in self._groups.values())]
-        return max(max(hold_s(plan), plan.penalty_s) for plan in plans) + LINGER_S + FREEZE_MARGIN_S
+        return (
+            max(max(hold_s(plan), plan.penalty_s) for plan in self._plans_in_use) + LINGER_S + FREEZE_MARGIN_S
+        )
 
     def adopt(self, slot: Slot) -> None:
         """Record `slot`, which was taken from another version of the book, as in flight."""
@@ -249,10 +247,6 @@ class Book:
         """The slots that `owner` has in flight."""
         entries = self._groups.values()
         return [slot for entry in entries for slot in entry.bucket.in_flight if slot.owner == owner]
-
-    def releases(self, group: UsageGroup, now: float) -> Sequence[float]:
-        """The times after `now` at which the ended slots of `group` become free, sorted."""
-        return self._group(group).bucket.releases(now)
 
     def foreign(self, group: UsageGroup, now: float) -> int:
         """The number of slots of `group` that others use, as answers have shown."""
@@ -402,6 +396,16 @@ class Book:
             is_learned=bucket.is_learned,
             left=share.left,
         )
+
+    @property
+    def _plans_in_use(self) -> list[Plan]:
+        """The plans of all groups, and that of a group without one."""
+        return [UNKNOWN_PLAN, *(entry.bucket.plan for entry in self._groups.values())]
+
+    @property
+    def _longest_plan_s(self) -> float:
+        """Length of the longest window or penalty, in seconds."""
+        return max(max(plan.window_s, plan.penalty_s) for plan in self._plans_in_use)
 
     def _group(self, group: UsageGroup) -> _Group:
         name = self._name(group)

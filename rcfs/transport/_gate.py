@@ -287,10 +287,6 @@ class Gate:
         """
         return RequestSlot(self, operation, group, options, self._wait_here)
 
-    async def wait_for_slot(self, group: UsageGroup, options: RequestOptions) -> Slot:
-        """The ledger's slot for a request of `group`, as soon as it may be sent."""
-        return await self._wait_here(Waiter(group, options))
-
     async def _wait_here(self, waiter: Waiter) -> Slot:
         self.admit_in_turn(waiter)
         return await waiter.wait()
