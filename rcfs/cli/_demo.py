@@ -17,6 +17,7 @@ import attrs
 import click
 import platformdirs
 
+from rcfs.cli._demo_extra import require_demo_extra
 from rcfs.cli._options import (
     PathText,
     cache_dir_option,
@@ -28,7 +29,7 @@ from rcfs.cli._options import (
 )
 from rcfs.cli._output import announce, warn
 from rcfs.cli._run import check_mount, ready_mountpoint, serve_here, serve_in_background
-from rcfs.cli._simulator import messages_option, require_demo_extra, seed_option
+from rcfs.cli._simulator import messages_option, seed_option
 from rcfs.config import Credentials, Settings, load_settings
 from rcfs.errors import MountError, RcfsError
 from rcfs.host import Parent, Registry, rcfs_command, run_limited

@@ -5,13 +5,12 @@ from collections.abc import Awaitable, Callable, Sequence
 import trio
 
 from rcfs.cli._engine_run import run_engine
-from rcfs.cli._export import Place
 from rcfs.cli._output import tell
 from rcfs.config import Settings
 from rcfs.engine import Engine
 from rcfs.errors import ConfigError, ForbiddenError, PartialError, PlatformError
 from rcfs.exports import Exports, ExportsChanged, status_of
-from rcfs.model import Export, ExportQuery, ExportState
+from rcfs.model import Export, ExportKind, ExportQuery, ExportState
 from rcfs.status import export_line
 
 _ANSWER_S = 90.0
@@ -47,7 +46,7 @@ def ask(settings: Settings, query: ExportQuery, *, again: bool, wait: bool) -> E
     return _run(settings, work)[0]
 
 
-def wait_for(settings: Settings, places: Sequence[Place]) -> list[Export]:
+def wait_for(settings: Settings, places: Sequence[tuple[ExportKind, str]]) -> list[Export]:
     """The exports at `places` when all have ended; all unfinished ones if `places` is empty.
 
     Raises:

@@ -1,6 +1,5 @@
 """`rcfs simulator`: a simulated RingCentral platform on loopback, with an account made from a seed."""
 
-import importlib.util
 import json
 import shlex
 import time
@@ -11,6 +10,7 @@ import attrs
 import click
 from click.core import ParameterSource
 
+from rcfs.cli._demo_extra import require_demo_extra
 from rcfs.cli._filter_options import MOMENT
 from rcfs.cli._options import SummarisingGroup, examples, json_option, limit_option
 from rcfs.cli._output import say
@@ -19,23 +19,10 @@ from rcfs.cli._simulator_fault import fault
 from rcfs.cli._simulator_journal import print_journal
 from rcfs.cli._simulator_numbers import numbers
 from rcfs.config import read_limits
-from rcfs.errors import ConfigError, install_command
+from rcfs.errors import ConfigError
 
 if TYPE_CHECKING:
     from rcfs.simulator import Endpoints
-
-_DEMO_MODULES = ("hypercorn", "starlette", "PIL", "reportlab")
-
-
-def require_demo_extra() -> None:
-    """Checks that the packages of the simulator are installed.
-
-    Raises:
-        ConfigError: A package is missing.
-    """
-    for name in _DEMO_MODULES:
-        if importlib.util.find_spec(name) is None:
-            raise ConfigError(f"the simulator needs the package {name}; run: {install_command('demo')}")
 
 
 def _whole(flag: str, description: str, *, least: int = 0, most: int | None = None) -> Callable[[Any], Any]:

@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from rcfs.cli._demo_extra import require_demo_extra
 from rcfs.cli._options import examples, json_option
 from rcfs.cli._output import say
 from rcfs.cli._simulator_admin import admin_of, say_each
@@ -67,8 +68,6 @@ def export(*, url: str | None, kind: str | None, wants_quirks: bool, as_json: bo
 
 def _own_quirks() -> list[dict[str, str]]:
     """The quirks of this version."""
-    from rcfs.cli._simulator import require_demo_extra
-
     require_demo_extra()
     from rcfs.simulator import Quirk
 

@@ -7,6 +7,7 @@ from typing import Any
 import attrs
 import click
 
+from rcfs.cli._demo_extra import require_demo_extra
 from rcfs.cli._options import examples, json_option
 from rcfs.cli._simulator_admin import admin_of, say_each
 
@@ -86,8 +87,6 @@ def fault(
 
 def _own_kinds() -> Sequence[Mapping[str, Any]]:
     """The kinds of faults of this version."""
-    from rcfs.cli._simulator import require_demo_extra
-
     require_demo_extra()
     from rcfs.simulator import all_kinds
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import click
 
+from rcfs.cli._demo_extra import require_demo_extra
 from rcfs.cli._options import examples, json_option
 from rcfs.cli._simulator_admin import say_each
 
@@ -18,8 +19,6 @@ def numbers(*, as_json: bool) -> None:
 
     Each line has a number, what fails there (sms or fax), and the error code that the message then shows.
     """
-    from rcfs.cli._simulator import require_demo_extra
-
     require_demo_extra()
     from rcfs.simulator import FAILING_FAX, FAILING_SMS
 

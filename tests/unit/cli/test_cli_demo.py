@@ -12,7 +12,7 @@ import psutil
 import pytest
 from click.testing import Result
 
-from rcfs.cli import _demo, _run, _simulator
+from rcfs.cli import _demo, _demo_extra, _run
 from rcfs.cli._demo import running_simulator, usual_ports
 from rcfs.config import Credentials, Settings
 from rcfs.errors import RcfsError
@@ -42,7 +42,7 @@ def test_a_wrong_limit_is_refused(run: Callable[..., Result], name: str) -> None
 def test_without_the_demo_extra(
     run: Callable[..., Result], name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_simulator, "_DEMO_MODULES", ("json", "no_such_package"))
+    monkeypatch.setattr(_demo_extra, "_MODULES", ("json", "no_such_package"))
     result = run(name)
     assert result.exit_code == 2
     assert result.stderr == (
