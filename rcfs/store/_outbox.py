@@ -100,10 +100,6 @@ class OutboxBook(Book):
         """Keep new intents; False, and none is kept, if the id of one of them is there already."""
         return self.change((), intents)
 
-    def remove(self, intents: Sequence[Intent]) -> bool:
-        """Forget intents; if one of them has changed meanwhile, none is forgotten and the result is False."""
-        return self.change(intents, ())
-
     def change(self, before: Sequence[Intent], after: Sequence[Intent]) -> bool:
         """Replace `before` by `after` in one transaction; False, and no change, if one of `before` did.
 

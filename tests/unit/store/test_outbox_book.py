@@ -74,7 +74,7 @@ def test_nothing_changes_if_one_of_them_has_changed_meanwhile(book: OutboxBook, 
     book.add([intent(1), intent(2)])
     asked = [attrs.evolve(each, state="asked") for each in (intent(1), intent(2))]
     assert not book.change([intent(1), stale], asked)
-    assert not book.remove([intent(1), stale])
+    assert not book.change([intent(1), stale], [])
     assert book.all(ACCOUNT) == (intent(1), intent(2))
 
 
@@ -94,7 +94,7 @@ def test_nothing_changes_if_it_cannot_be_written(book: OutboxBook) -> None:
 
 def test_the_version_tells_of_every_change(files: StateFiles, book: OutboxBook) -> None:
     other = OutboxBook.open(files, pytest.fail)
-    for change, by in ((book.add, "this process"), (other.remove, "another")):
+    for change, by in ((book.add, "this process"), (lambda gone: other.change(gone, []), "another")):
         version = book.version()
         assert book.version() == version
         assert change([intent(1)])
