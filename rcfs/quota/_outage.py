@@ -22,7 +22,8 @@ process that starts meanwhile has no share, unless it takes over that of a dead 
 **Lost.** A home that restarted, or that has less than a process has seen in it, may lack slots that only
 others know. The first process that notices it stores the book that it saw last, or the home's if that has as
 much, and awaits all others that the book names. If one of those has seen more, it stores its own instead, and
-awaits all again. While somebody is awaited, nobody takes a slot, for *R* and *W* at most.
+awaits all again. While somebody is awaited, nobody takes a slot, for *R* and *W* at most. A process that has
+seen no book since it started stores one with the others that its machine remembers, each with a fair share.
 
 **Joining.** A new process takes no slot before each other process that is not silent has seen it in the book.
 So those who come back after a loss await it, too.

@@ -269,9 +269,11 @@ class ServerHome(Home):
         self._next = begun(self._run, was_lost=True)
         book = self.new_book()
         book.freeze_everything(lost_s + LONGEST_REQUEST_S)
-        for owner in shares:
+        # The others may have taken over the shares of this machine's dead since.
+        others = [owner for owner in shares if not self._is_dead(owner)]
+        for owner in others:
             book.enter(owner)
-            book.outage.note(owner, 0, shares, lost_s)
+            book.outage.note(owner, 0, others, lost_s)
         return Held(answer.version, book, lost_s, behind=True)
 
     def _saw(self, book: Book) -> None:

@@ -104,6 +104,23 @@ def test_after_a_loss_the_one_that_has_seen_most_brings_the_book() -> None:
     assert world.police.violations == []
 
 
+def test_a_machine_that_was_away_leaves_the_others_what_its_own_dead_process_had() -> None:
+    world, (away, apart, dies) = a_world(3)
+    world.end(away)
+    world.run(10.0)  # The two others share the limit from now on.
+    world.cut.add(1)
+    world.run(12.0)
+    world.kill(dies)
+    forget(world, Loss.ALL, 0)
+    new = [world.start(0, 0), world.start(2, 0)]
+    world.fleet.done = lambda process, _ticket: wants(world, process, 1)
+    for process in (apart, *new):
+        wants(world, process, 2 * LIMIT)
+    world.run(ABSENT_S)
+    assert all(sent(world, process) for process in (apart, new[1]))
+    assert world.police.violations == []
+
+
 def test_a_new_process_sends_nothing_before_the_others_have_seen_it() -> None:
     world, (one,) = a_world(1)
     world.fleet.stop(one)
