@@ -73,9 +73,6 @@ class CallKind:
             return State.LOADED, self._context.sync_age_s(state.synced_s)
         return (State.ABSENT if self._access.absence(owner) else State.UNKNOWN), math.inf
 
-    def absence(self, collection_id: str) -> str:
-        return self._access.absence(owner_of(collection_id))
-
     async def update(self, collection_id: str, progress: Progress, options: RequestOptions) -> State:
         log = Log(self._access.account_id, owner_of(collection_id), part_of(collection_id))
         # A token first: it names the scopes of the app, and with its answer rcfs knows the server's clock.

@@ -48,7 +48,7 @@ class State(Enum):
     LOADED = "loaded"
     """It was loaded whole, can be shown, and is kept current."""
     ABSENT = "absent"
-    """It does not exist, or rcfs can never see it, so rcfs does not ask for it; see `Collections.absence`."""
+    """It does not exist, or rcfs can never see it, so rcfs does not ask for it."""
 
 
 @attrs.define
@@ -106,9 +106,6 @@ class Kind(Protocol):
             PlatformError: The server refused, failed or could not be reached.
             StoreError: The index fails.
         """
-
-    def absence(self, collection_id: str) -> str:
-        """Why a collection is ABSENT, as part of a sentence; empty if it is not."""
 
     def on_changed(self, collection_id: str) -> None:
         """Called when a collection has become LOADED or ABSENT."""
@@ -170,10 +167,6 @@ class Collections:
     def state(self, collection_id: str) -> State:
         """How much rcfs knows of a collection; sends no request."""
         return self._entry(collection_id).state
-
-    def absence(self, collection_id: str) -> str:
-        """Why a collection is ABSENT, as part of a sentence; empty if it is not."""
-        return self._kinds[kind_of(collection_id)].absence(collection_id)
 
     def loaded(self, *kinds: str) -> frozenset[str]:
         """The collections of these kinds that are kept current."""

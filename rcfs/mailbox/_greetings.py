@@ -125,7 +125,8 @@ class Greetings:
         states = {each: self._collections.state(each) for each in self._seen}
         absent = [each for each, state in states.items() if state is State.ABSENT]
         loaded = sum(state is State.LOADED for state in states.values())
-        return loaded, {each: self.absence(each) for each in absent}
+        known = {each: self._known(each) for each in absent}
+        return loaded, {each: "" if note is None else note.absence for each, note in known.items()}
 
     async def open(self, collection_id: str, priority: Priority = Priority.PERSON) -> None:
         """Loads a list if it was never loaded, or was absent a day ago.
@@ -166,10 +167,6 @@ class Greetings:
             self._readers[Prompt if kind_of(collection_id) == PROMPTS else Greeting](known.text) is not None
         )
         return (State.LOADED if is_whole else State.UNKNOWN), age_s
-
-    def absence(self, collection_id: str) -> str:
-        known = self._known(collection_id)
-        return "" if known is None else known.absence
 
     async def update(self, collection_id: str, progress: Progress, options: RequestOptions) -> State:
         before = self._known(collection_id)

@@ -127,10 +127,6 @@ class MailboxKind:
         extension = self.extensions.get(extension_id)
         return "" if extension is None else extension.number
 
-    def absence(self, collection_id: str) -> str:
-        is_absent = self.recall(collection_id)[0] is State.ABSENT
-        return "the platform gives no mailbox to an extension of this type" if is_absent else ""
-
     def on_changed(self, collection_id: str) -> None:
         self._context.changes.tell(MailboxLoaded(owner_of(collection_id)))
 

@@ -145,12 +145,6 @@ class Todo:
             ).fetchall()
         return [part for (part,) in rows]
 
-    def counts(self, part: str) -> dict[Kind, int]:
-        """Number of steps of a part, by kind."""
-        query = "SELECT kind, count(*) FROM steps WHERE part = ? GROUP BY kind"
-        with self._lock:
-            return {Kind(kind): count for kind, count in self._database.execute(query, (part,)).fetchall()}
-
     def steps(self, kind: Kind, *, backwards: bool = False, part: str | None = None) -> Iterator[Step]:
         """The steps of a kind in their order, read page by page; with `part` only those of that part."""
         sign, order = ("<", " DESC") if backwards else (">", "")
