@@ -28,7 +28,7 @@ from rcfs.cli._options import (
     log_level_option,
 )
 from rcfs.cli._output import announce, warn
-from rcfs.cli._run import check_mount, ready_mountpoint, serve_here, serve_in_background
+from rcfs.cli._run import check_mount, manager_of, ready_mountpoint, serve_here, serve_in_background
 from rcfs.cli._simulator import messages_option, seed_option
 from rcfs.config import Credentials, Settings, load_settings
 from rcfs.errors import MountError, RcfsError
@@ -108,6 +108,7 @@ def demo(
                 path,
                 registry,
                 parent,
+                manager_of(parent),
                 simulated=True,
                 on_mounted=(lambda: None) if parent is not None else (lambda: _print_tour_aside(path)),
             )

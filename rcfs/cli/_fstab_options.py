@@ -22,7 +22,7 @@ silent loud suid nosuid dev nodev exec noexec default_permissions
 _COMMENT = re.compile(r"(?:[xX]-.*|comment=.*|uhelper=.*|helper=.*)", re.DOTALL)
 _FLAGS = re.compile(r"-[sfnvN]+")
 """Further flags of mount(8): sloppy, fake, no mtab, verbose, namespace."""
-_NO_WORDS = (None, "words", "foreground", "as_json")
+_NO_WORDS = (None, "words", "foreground", "keep", "as_json")
 """Options of the command itself, not of the mount."""
 _SHORT = {"ro": "read_only", "subtype": "fs_subtype"}
 """Options that have another name in mount(8)."""

@@ -1,9 +1,10 @@
 """`rcfs mount` and `rcfs umount`."""
 
 import json
+import os
 import shlex
 import signal
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,21 +20,24 @@ from rcfs.cli._options import (
     mount_options,
     state_dir_option,
 )
-from rcfs.cli._output import announce, warn
-from rcfs.cli._run import check_mount, ready_mountpoint, serve_here, serve_in_background
+from rcfs.cli._output import announce, tell, warn
+from rcfs.cli._run import check_mount, manager_of, ready_mountpoint, serve_here, serve_in_background
 from rcfs.cli._settings import read_settings
-from rcfs.errors import MountError
+from rcfs.errors import MountError, RcfsError
 from rcfs.filenames import StateFiles
 from rcfs.host import (
     FSTYPE,
     MountRecord,
     Parent,
     Registry,
+    connected_mount,
     detached_at_death,
     ended_within,
     is_automount,
+    kernel_options,
     mount_at,
     mount_below,
+    prepare_mountpoint,
     probe_path,
     read_mounts,
     unmount,
@@ -63,9 +67,17 @@ Environment:
 @click.command("mount", cls=MountCommand, epilog=f"{_MOUNT_EXAMPLES}\n\n{_MOUNT_ENVIRONMENT}")
 @click.argument("mountpoint", type=PathText())
 @foreground_option
+@click.option(
+    "--keep",
+    is_flag=True,
+    hidden=True,
+    help="Mount, and let systemd keep the mount for `rcfs mount -f`, which then needs no fusermount3.",
+)
 @mount_options
 @click.pass_context
-def mount(context: click.Context, /, mountpoint: Path, *, foreground: bool, **options: Any) -> None:
+def mount(
+    context: click.Context, /, mountpoint: Path, *, foreground: bool, keep: bool, **options: Any
+) -> None:
     """Mount your RingCentral account at MOUNTPOINT.
 
     MOUNTPOINT is an empty directory. The command returns when the mount is ready.
@@ -74,19 +86,51 @@ def mount(context: click.Context, /, mountpoint: Path, *, foreground: bool, **op
     def serve(parent: Parent | None) -> None:
         settings = read_settings(options)
         settings.require_credentials()
-        check_mount(settings, options)
+        manager = manager_of(parent)
+        kept = manager.mount is not None
+        check_mount(settings, options, is_mounted=kept)
         registry = Registry(settings.state_dir)
-        path = ready_mountpoint(mountpoint, settings, registry)
+        path = _untouched(mountpoint) if kept else ready_mountpoint(mountpoint, settings, registry)
         is_automatic = is_automount(path)
         if parent is not None:
             parent.leave_terminal(settings.files.early_errors, in_group=is_automatic)
         with detached_at_death(path) if is_automatic else nullcontext():
-            serve_here(settings, path, registry, parent)
+            serve_here(settings, path, registry, parent, manager)
 
-    if foreground:
+    if keep:
+        _mount_and_keep(mountpoint, options)
+    elif foreground:
         serve(None)
     else:
         serve_in_background(context, serve)
+
+
+def _mount_and_keep(mountpoint: Path, options: Mapping[str, Any]) -> None:
+    """Mounts for the process that the service manager starts next, with the same `options`.
+
+    Raises:
+        RcfsError: The manager does not listen, or the mount is not possible.
+    """
+    settings = read_settings(options, login=False)
+    check_mount(settings, options)
+    path = prepare_mountpoint(mountpoint, settings, Registry(settings.state_dir), tell)
+    if path != _untouched(mountpoint):
+        raise MountError(f"{mountpoint} is a link to {path}; name that")
+    kernel = kernel_options(
+        subtype=settings.fs_subtype, allow_other=settings.allow_other, read_only=settings.read_only
+    )
+    connection = connected_mount(path, kernel)
+    try:
+        manager_of(None).keep_mount(connection)
+    except OSError as exc:
+        unmount(path, lazily=True)
+        raise RcfsError(f"no service manager keeps the mount: {exc.strerror}") from exc
+
+
+def _untouched(mountpoint: Path) -> Path:
+    """`mountpoint` with all links but itself followed: nobody serves it yet, so what touches it waits."""
+    path = Path(os.path.abspath(mountpoint))  # noqa: PTH100 - Path.resolve follows the last part
+    return path.parent.resolve() / path.name
 
 
 @click.command("umount", epilog=examples("rcfs umount ~/ringcentral"))
@@ -164,14 +208,18 @@ def end_mount(record: MountRecord, *, within_s: float) -> None:
             f"process {record.pid}, which serves {record.mountpoint}, belongs to another user; ask that user,"
             " or unmount as root"
         ) from exc
-    left = mount_at(record.mountpoint, read_mounts())
-    if left is not None and left.is_fuse:
-        # A process that is killed while it ends leaves its mount behind.
+    # A process that is killed while it ends leaves its mount behind; what is below that stays in any case.
+    if _is_fuse(record.mountpoint):
         problem = unmount(record.mountpoint, lazily=True)
-        if problem:
+        if problem and _is_fuse(record.mountpoint):  # else its service has just unmounted it
             raise MountError(
                 f"{record.mountpoint} is still mounted ({problem}); try fusermount3 -u -z {quoted}"
             )
+
+
+def _is_fuse(path: Path) -> bool:
+    mounted = mount_at(path, read_mounts())
+    return mounted is not None and mounted.is_fuse
 
 
 def _unmount_unknown(path: Path) -> None:

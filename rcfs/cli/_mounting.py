@@ -43,7 +43,7 @@ def serve(
 
     Args:
         settings: With credentials.
-        mountpoint: An empty directory, which the caller has checked.
+        mountpoint: An empty directory, which the caller has checked, or the mount that `manager` has kept.
         on_ready: Called once, when the tree can be listed; it must not touch the mount.
         wait_online_s: Longest wait for the network, in seconds, for an account that is not in the index.
         on_wait: Called with the reason when that wait begins.
@@ -77,7 +77,7 @@ def serve(
                         nursery.start_soon(keep_going, recorder, "manager", report)
                     await serve_mount(
                         engine,
-                        _options(settings, mountpoint),
+                        _options(settings, mountpoint, manager),
                         on_ready,
                         ending.asked,
                         started_s=time.time(),
@@ -99,12 +99,13 @@ def _load_fuse() -> None:
         import_module("rcfs.fuse")
 
 
-def _options(settings: Settings, mountpoint: Path) -> "MountOptions":
+def _options(settings: Settings, mountpoint: Path, manager: ServiceManager | None) -> "MountOptions":
     from rcfs.files import CrawlerPolicy, CrawlerRule
     from rcfs.fuse import MountOptions, Ownership
 
     return MountOptions(
         mountpoint=mountpoint,
+        connection=manager.mount if manager is not None else None,
         max_wait_s=settings.max_wait_s,
         allow_other=settings.allow_other,
         owner=Ownership(

@@ -27,12 +27,14 @@ from rcfs.host import (
 )
 
 
-def check_mount(settings: Settings, options: Mapping[str, Any]) -> None:
+def check_mount(settings: Settings, options: Mapping[str, Any], *, is_mounted: bool = False) -> None:
     """Checks everything that a mount needs of this machine and its settings, whatever its mount point.
 
     Args:
         settings: The settings of the mount.
         options: The options of the command line: --read-only wins over what other sources allow.
+
+        is_mounted: Whether another process has mounted, so that this one needs no FUSE device.
 
     Raises:
         ConfigError: Options contradict each other; ``allow_other`` is set, but the administrator forbids it;
@@ -50,6 +52,8 @@ def check_mount(settings: Settings, options: Mapping[str, Any]) -> None:
     if options.get("allow_purge") and not settings.read_write:
         raise ConfigError("--allow-purge has no effect without --read-write; add that, or leave it out")
     check_watching(settings)
+    if is_mounted:
+        return
     system = FuseSystem()
     system.check()
     if settings.allow_other and not system.allows_others():
@@ -77,11 +81,20 @@ def ready_mountpoint(path: Path, settings: Settings, registry: Registry) -> Path
     return preparing.result()
 
 
+def manager_of(parent: Parent | None) -> ServiceManager:
+    """The service manager that started this process, which is in the foreground unless it has a `parent`.
+
+    What goes into the background is not the process that a manager started.
+    """
+    return ServiceManager.take(os.environ, os.getpid()) if parent is None else ServiceManager()
+
+
 def serve_here(
     settings: Settings,
     mountpoint: Path,
     registry: Registry,
     parent: Parent | None,
+    manager: ServiceManager,
     *,
     on_mounted: Callable[[], None] = lambda: None,
     simulated: bool = False,
@@ -90,10 +103,11 @@ def serve_here(
 
     Args:
         settings: With credentials.
-        mountpoint: A path that `ready_mountpoint` returned.
+        mountpoint: A path that `ready_mountpoint` returned, or that of the mount which `manager` has kept.
         registry: Lists this mount while it is up.
         parent: Hears when the mount is up. This process has then left the terminal, and logs to a file. None
             in the foreground.
+        manager: That of `manager_of`.
         on_mounted: Called when the mount is up, in the thread that serves it, so it must not touch the mount.
         simulated: Whether the platform is simulated; `registry` then has the credentials for other commands.
 
@@ -110,8 +124,6 @@ def serve_here(
         os.chdir("/")  # so that the current file system can be unmounted
     else:
         log_to_terminal(settings.log_level)
-    # A unit runs in the foreground; what goes into the background is not the process that a manager started.
-    manager = ServiceManager.take(os.environ, os.getpid()) if parent is None else ServiceManager()
     credentials = settings.require_credentials()
     record: MountRecord | None = None
 

@@ -147,15 +147,13 @@ def _install_mount(words: Sequence[str]) -> None:
     units = UserUnits()
     units.check()
     (name,) = _names(place, None)
+    state = inspect_mountpoint(place, Registry(settings.state_dir))
     if not (units.is_ours(name) and units.properties(name)["ActiveState"] == "active"):
-        state = inspect_mountpoint(place, Registry(settings.state_dir))
         if state.kind not in (MountKind.FREE, MountKind.STALE):
             raise MountError(f"{state.detail}; {state.advice}" if state.advice else state.detail)
         check_apart(state.path, settings)
-    command = rcfs_command(
-        "mount", "--foreground", *(str(place) if Path(word) == named else word for word in words)
-    )
-    _start(units, {name: mount_unit(command, str(place))}, name)
+    arguments = [str(state.path) if Path(word) == named else word for word in words]
+    _start(units, {name: mount_unit(rcfs_command(), arguments, str(state.path))}, name)
     announce(f"Mounted at {place}, now and with every session, by {name}.")
     _tell_more(name)
 

@@ -32,7 +32,7 @@ from rcfs.fuse._listings import can_keep_listings
 from rcfs.fuse._operations import Operations
 from rcfs.fuse._stacks import dump_on_signal
 from rcfs.fuse._suspend import answer_before_suspend
-from rcfs.host import read_mounts
+from rcfs.host import kernel_options, read_mounts
 from rcfs.outbox import left_lines
 from rcfs.status import ReadersStatus, Status
 from rcfs.transport import keep_going
@@ -49,7 +49,10 @@ class MountOptions:
     """How to mount."""
 
     mountpoint: Path
-    """An empty directory."""
+    """An empty directory, or a mount with `connection`."""
+    connection: int | None = None
+    """The descriptor of a mount that nobody serves yet, see `rcfs.host.connected_mount`; who made it also
+    unmounts it. None: this process mounts and unmounts."""
     max_wait_s: float = 300.0
     """Longest wait of an open or read for content, in seconds."""
     allow_other: bool = False
@@ -126,20 +129,13 @@ async def serve_mount(
     kind = DroppingOperations if files.droppings else Operations
     keep_listings = options.keep_listings and can_keep_listings()
     operations = kind(files, owner=options.owner, space=space, keep_listings=keep_listings)
-    fuse_options = {
-        "fsname=rcfs",
-        f"subtype={options.fs_subtype}",
-        "default_permissions",
-        "nosuid",
-        "nodev",
-        "noexec",
-    }
-    if options.allow_other:
-        fuse_options.add("allow_other")
-    if options.read_only:
-        fuse_options.add("ro")
+    connected = options.connection is not None
+    place = f"/dev/fd/{options.connection}" if connected else str(options.mountpoint)
+    kernel = kernel_options(
+        subtype=options.fs_subtype, allow_other=options.allow_other, read_only=options.read_only
+    )
     try:
-        pyfuse3.init(operations, str(options.mountpoint), fuse_options)
+        pyfuse3.init(operations, place, set(kernel))
     except RuntimeError as exc:
         raise FuseUnavailableError(
             f"FUSE could not mount on {options.mountpoint}; `rcfs doctor {options.mountpoint}` finds out why"

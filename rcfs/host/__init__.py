@@ -7,6 +7,8 @@ from rcfs.host._automount_guard import detached_at_death as detached_at_death
 from rcfs.host._background import Outcome as Outcome
 from rcfs.host._background import Parent as Parent
 from rcfs.host._background import run_in_background as run_in_background
+from rcfs.host._connection import connected_mount as connected_mount
+from rcfs.host._connection import kernel_options as kernel_options
 from rcfs.host._encoding import adapt_output as adapt_output
 from rcfs.host._encoding import as_typed as as_typed
 from rcfs.host._encoding import require_utf8 as require_utf8

@@ -1,6 +1,6 @@
 """The texts of systemd units that run rcfs for a user: a mount, and a pull at a time of the day.
 
-The unit of a mount can hardly be hardened; it says why. A pull mounts nothing and has the filters.
+fusermount3 is setuid root, so it runs before and after the process of the mount, without the filters.
 Source: systemd.exec(5), systemd.service(5), systemd.timer(5).
 """
 
@@ -20,6 +20,19 @@ _PLAIN = re.compile(r"[A-Za-z0-9_./:@,+=-]+")
 _WATCHDOG_S = 120
 """Seconds without a report after which systemd replaces a mount; a machine that swaps may need 30."""
 
+_FILTERS = """\
+NoNewPrivileges=yes
+LockPersonality=yes
+MemoryDenyWriteExecute=yes
+RestrictNamespaces=yes
+RestrictRealtime=yes
+RestrictSUIDSGID=yes
+RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK
+SystemCallArchitectures=native
+SystemCallFilter=@system-service
+"""
+"""All that the systemd of a user can take from a process without a user namespace."""
+
 _MOUNT = """\
 {mark}
 [Unit]
@@ -29,7 +42,15 @@ StartLimitIntervalSec=0
 
 [Service]
 Type=notify
+# "+" runs without the filters below, under which the setuid program fusermount3 could not mount. systemd
+# keeps the mount for the main process. Should that fail, the main process says why.
+ExecStartPre=-+{keep}
 ExecStart={command}
+# Only after an orderly end: else the mount stays, and fails, because an empty directory would make a mirror
+# delete its copy.
+ExecStopPost=-+/bin/sh -c '[ $$SERVICE_RESULT = success ] && exec fusermount3 -uzq -- "$$0"' {mountpoint}
+NotifyAccess=exec
+FileDescriptorStoreMax=1
 SyslogIdentifier=rcfs
 Restart=on-failure
 RestartSec=10
@@ -39,12 +60,8 @@ TimeoutStartSec=120
 WatchdogSec={watchdog_s}
 UMask=0077
 LimitCORE=0
-# All else would break the mount. fusermount3 is setuid root, and NoNewPrivileges= forbids that; the systemd
-# of a user sets it with each of SystemCallFilter=, SystemCallArchitectures=, RestrictAddressFamilies=,
-# RestrictNamespaces=, RestrictRealtime=, RestrictSUIDSGID=, LockPersonality=, MemoryDenyWriteExecute=,
-# ProtectClock=, ProtectHostname= and ProtectKernel*=. PrivateTmp=, PrivateDevices=, ProtectHome=,
-# ProtectSystem= and ProtectProc= make a mount namespace, which would hide the mount from you. Only root can
-# restrict capabilities, devices and IP addresses.
+{filters}# PrivateTmp=, PrivateDevices=, ProtectHome=, ProtectSystem=, ProtectProc= and ProtectKernel*= need a
+# user namespace, which some machines forbid. Only root can restrict capabilities, devices and IP addresses.
 
 [Install]
 WantedBy=default.target
@@ -63,15 +80,7 @@ Nice=10
 IOSchedulingClass=idle
 UMask=0077
 LimitCORE=0
-NoNewPrivileges=yes
-LockPersonality=yes
-RestrictNamespaces=yes
-RestrictRealtime=yes
-RestrictSUIDSGID=yes
-RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK
-SystemCallArchitectures=native
-SystemCallFilter=@system-service
-"""
+{filters}"""
 
 _TIMER = """\
 {mark}
@@ -89,10 +98,22 @@ WantedBy=timers.target
 """
 
 
-def mount_unit(command: Sequence[str], place: str) -> str:
-    """The text of a service that runs `command`, a `rcfs mount -f`, for the mount point `place`."""
+def mount_unit(program: Sequence[str], words: Sequence[str], place: str) -> str:
+    """The text of a service that mounts at `place`.
+
+    Args:
+        program: The command line that runs rcfs.
+        words: The arguments of `rcfs mount`, `place` among them.
+        place: The mount point, without a link as its last part.
+    """
     return _MOUNT.format(
-        mark=MARK, place=_specified(place), command=_command_line(command), watchdog_s=_WATCHDOG_S
+        mark=MARK,
+        place=_specified(place),
+        keep=_command_line([*program, "mount", "--keep", *words]),
+        command=_command_line([*program, "mount", "--foreground", *words]),
+        mountpoint=_command_line([place]),
+        watchdog_s=_WATCHDOG_S,
+        filters=_FILTERS,
     )
 
 
@@ -100,7 +121,7 @@ def pull_units(command: Sequence[str], place: str, often: str) -> tuple[str, str
     """The texts of a service that runs `command`, a `rcfs pull`, and of its timer, `often` as in `TIMES`."""
     name = _specified(place)
     return (
-        _PULL.format(mark=MARK, place=name, command=_command_line(command)),
+        _PULL.format(mark=MARK, place=name, command=_command_line(command), filters=_FILTERS),
         _TIMER.format(mark=MARK, place=name, often=often, when=TIMES[often]),
     )
 

@@ -88,6 +88,20 @@ def test_what_the_mount_was_on_stays(
     child.communicate()
 
 
+def test_a_service_unmounts_at_the_same_time(
+    tmp_path: Path, mounts: list[Mount], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unmount(_path: Path, *, lazily: bool) -> str:
+        mounts.pop()
+        return f"entry not found, lazily {lazily}"
+
+    monkeypatch.setattr(_mount, "unmount", unmount)
+    child, record = serving("import signal; print(flush=True); signal.pause()", tmp_path)
+    mounts.append(Mount(tmp_path, "fuse.rcfs"))
+    end_mount(record, within_s=20)
+    child.communicate()
+
+
 def test_a_process_that_does_not_end(tmp_path: Path, mounts: list[Mount]) -> None:
     child, record = serving(STUBBORN, tmp_path)
     with child:

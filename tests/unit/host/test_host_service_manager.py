@@ -1,3 +1,4 @@
+import os
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -60,3 +61,26 @@ def test_no_manager_or_one_that_does_not_listen(heard: socket.socket, tmp_path: 
     full = ServiceManager(address_of(heard))
     for _ in range(1000):  # more than the kernel keeps for a socket that nobody reads
         full.alive()
+
+
+def test_it_keeps_a_mount_for_the_next_process(heard: socket.socket, tmp_path: Path) -> None:
+    manager = ServiceManager.take({"NOTIFY_SOCKET": address_of(heard)}, 7)
+    assert manager.mount is None
+    with (tmp_path / "connection").open("w") as file:
+        manager.keep_mount(file.fileno())
+        message, (kept,), _, _ = socket.recv_fds(heard, 100, 1)
+    assert message == b"FDSTORE=1\nFDNAME=mount\nFDPOLL=0"
+    assert os.path.samestat(os.fstat(kept), (tmp_path / "connection").stat())
+    os.close(kept)
+
+
+def test_the_mount_that_it_has_kept(heard: socket.socket, monkeypatch: pytest.MonkeyPatch) -> None:
+    closed = []
+    monkeypatch.setattr(os, "set_inheritable", lambda number, _inheritable: closed.append(number))
+    environ = {"LISTEN_PID": "7", "LISTEN_FDS": "2", "LISTEN_FDNAMES": "other:mount"}
+    for pid, mount in ((7, 4), (8, None)):
+        taken = {"NOTIFY_SOCKET": address_of(heard), **environ}
+        assert ServiceManager.take(taken, pid).mount == mount
+        assert taken == {}
+    assert heard.recv(100) == b"FDSTOREREMOVE=1\nFDNAME=mount", "else the mount hangs after the end"
+    assert closed == [4], "no child gets it"
