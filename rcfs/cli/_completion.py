@@ -1,4 +1,6 @@
-"""`rcfs completion`: the completion scripts of click, with two faults mended."""
+"""`rcfs completion`: the completion scripts of click, with their faults mended."""
+
+from collections.abc import Mapping
 
 import click
 from click.shell_completion import get_completion_class
@@ -13,13 +15,58 @@ _INSTALL = {
 }
 
 
-_FISH_SPLIT = 'string split "," $completion'
-"""Click's script for fish splits an answer at every comma, so a name with a comma is cut off."""
-_BASH_TAKEN = "COMPREPLY+=($value)"
-_BASH_QUOTED = """\
+_MENDED: Mapping[str, tuple[tuple[str, str], ...]] = {
+    "bash": (
+        # bash splits --type=fax into three words, and click takes the second one for the value.
+        (
+            """\
+    response=$(env COMP_WORDS="${COMP_WORDS[*]}" COMP_CWORD=$COMP_CWORD""",
+            """\
+    local words=() cword=$COMP_CWORD number
+    for ((number = 0; number <= COMP_CWORD; number++)); do
+        if [[ ${COMP_WORDS[number]} == = && $number -lt $COMP_CWORD ]]; then
+            ((cword--))
+        else
+            words+=("${COMP_WORDS[number]}")
+        fi
+    done
+
+    response=$(env COMP_WORDS="${words[*]}" COMP_CWORD=$cword""",
+        ),
+        # An answer is not quoted, so the shell splits a name at its spaces.
+        (
+            "COMPREPLY+=($value)",
+            """\
 [[ ${COMP_WORDS[COMP_CWORD]} == [\\'\\"]* ]] || printf -v value %q "$value"
-            COMPREPLY+=("$value")"""
-"""Click's script for bash does not quote an answer, so the shell splits a name at its spaces."""
+            COMPREPLY+=("$value")""",
+        ),
+    ),
+    "zsh": (
+        # An answer replaces the whole word --type=f, not what follows the "=".
+        (
+            "    for type key descr in ${response}; do",
+            "    compset -P '--*='\n    for type key descr in ${response}; do",
+        ),
+        ("completions_with_descriptions -U", 'completions_with_descriptions -U -i "$IPREFIX"'),
+        ("compadd -U", 'compadd -U -i "$IPREFIX"'),
+    ),
+    "fish": (
+        # An answer is split at every comma, so a name with a comma is cut off.
+        ('string split "," $completion', 'string split --max 1 "," $completion'),
+        # fish completes the whole word --type=f, and the answers lack what stands before the "=".
+        (
+            "    for completion in $response;",
+            """\
+    set -l option (string match --regex -- '^--[^=]+=' (commandline -t));
+    for completion in $response;""",
+        ),
+        *(
+            (f"{command} $metadata[2];", f'{command} $metadata[2] | string replace -r "^" -- "$option";')
+            for command in ("__fish_complete_directories", "__fish_complete_path", "echo")
+        ),
+    ),
+}
+"""The faults in the scripts of click, each with its mend; seen in click 8.5."""
 
 
 @click.command("completion", epilog=examples(*_INSTALL.values()))
@@ -35,9 +82,8 @@ def script(shell: str) -> str:
     assert complete is not None  # noqa: S101 - the choices are shells that click knows
     # The script asks the command for completions, so it is the same for any command.
     text = complete(click.Command("rcfs"), {}, "rcfs", "_RCFS_COMPLETE").source().strip()
-    if shell == "fish":
-        text = text.replace(_FISH_SPLIT, 'string split --max 1 "," $completion')
-    text = text.replace(_BASH_TAKEN, _BASH_QUOTED)
+    for fault, mended in _MENDED[shell]:
+        text = text.replace(fault, mended)
     first, _, rest = text.partition("\n")
     note = f"# Install: {_INSTALL[shell]}"
     # zsh reads from the first line of the file which command it completes.

@@ -148,12 +148,12 @@ def umount(mountpoint: Path, state_dir: Path | None) -> None:
     record = next((one for one in Registry(settings.state_dir).live() if one.mountpoint == path), None)
     if record is None:
         _unmount_unknown(path)
-        announce(f"Unmounted {path}.")
+        _announce_unmounted(path)
     else:
         log = StateFiles(record.state_dir or settings.state_dir).mount_log(path)
         logged = log.stat().st_size if log.exists() else 0
         end_mount(record, within_s=UNMOUNT_WITHIN_S)
-        announce(f"Unmounted {path}.")
+        _announce_unmounted(path)
         from rcfs.cli._change import unconfirmed
         from rcfs.outbox import left_lines
 
@@ -162,6 +162,12 @@ def umount(mountpoint: Path, state_dir: Path | None) -> None:
             warn(line)
         _tell_unsent(sends)
         _tell_gone(log, logged)
+
+
+def _announce_unmounted(path: Path) -> None:
+    below = mount_at(path, read_mounts())
+    again = below is not None and below.automounter is not None
+    announce(f"Unmounted {path}{'; its automounter mounts it again at its next use' if again else ''}.")
 
 
 def _tell_gone(log: Path, begin: int) -> None:

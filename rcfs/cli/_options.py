@@ -56,11 +56,11 @@ class PathText(click.ParamType[Path]):
     def shell_complete(
         self,
         ctx: click.Context,  # noqa: ARG002 - click's signature
-        param: click.Parameter,  # noqa: ARG002
+        param: click.Parameter,
         incomplete: str,
     ) -> list[CompletionItem]:
-        """Lets the shell complete directories."""
-        return [CompletionItem(incomplete, type="dir")]
+        """Lets the shell complete directories, or files where the help says FILE."""
+        return [CompletionItem(incomplete, type="file" if param.metavar == "FILE" else "dir")]
 
 
 class Seconds(click.ParamType[float]):

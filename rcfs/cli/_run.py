@@ -84,7 +84,7 @@ def ready_mountpoint(path: Path, settings: Settings, registry: Registry) -> Path
 def manager_of(parent: Parent | None) -> ServiceManager:
     """The service manager that started this process, which is in the foreground unless it has a `parent`.
 
-    What goes into the background is not the process that a manager started.
+    A process in the background is not the one that the manager started.
     """
     return ServiceManager.take(os.environ, os.getpid()) if parent is None else ServiceManager()
 

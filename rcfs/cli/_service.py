@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import click
+from click.core import ParameterSource
 
 from rcfs.cli._options import MountpointText, PathText, SummarisingGroup, examples, json_option, several
 from rcfs.cli._output import announce, say, say_json, warn
@@ -59,12 +60,12 @@ def service() -> None:
 
 @service.command(
     "install",
-    context_settings={"allow_interspersed_args": False},
+    context_settings={"allow_interspersed_args": False, "ignore_unknown_options": True},
     epilog=examples(
         "rcfs service install ~/ringcentral                   mount it now and in every session",
         "rcfs service install ~/ringcentral --keep-purged     with options of `rcfs mount`",
         "rcfs service install --pull ~/backup --daily         copy everything, every night at two",
-        "rcfs service install --pull ~/calls -- --type recording    with options of `rcfs pull`",
+        "rcfs service install --pull ~/calls --type recording    with options of `rcfs pull`",
         "sudo rcfs service install --system                   for /etc/fstab: install mount.fuse.rcfs",
     ),
 )
@@ -74,19 +75,27 @@ def service() -> None:
 )
 @click.option("--weekly", "often", flag_value="weekly", help="With --pull: every Sunday.")
 @click.argument("words", nargs=-1, type=click.UNPROCESSED, metavar="[MOUNTPOINT] [OPTION]...")
-def install(target: Path | None, *, system: bool, often: str, words: tuple[str, ...]) -> None:
+@click.pass_context
+def install(
+    context: click.Context, target: Path | None, *, system: bool, often: str, words: tuple[str, ...]
+) -> None:
     """Make systemd mount your account at MOUNTPOINT, or copy it to DIR.
 
     The mount starts now and with your session. When its process dies, systemd starts it again, which replaces
     the dead mount. Each OPTION is one of `rcfs mount`, with --pull one of `rcfs pull`; to change them, run
     the command again. Variables of your shell do not count, only `rcfs login` and config.toml.
     """
+    is_pull = target is not None
+    if system and (is_pull or words):
+        raise click.UsageError("--system installs files for all users; leave the rest out")
+    if not is_pull and context.get_parameter_source("often") is ParameterSource.COMMANDLINE:
+        raise click.UsageError(f"--{often} needs --pull DIR")
     if system:
         _install_system()
     elif target is not None:
-        _install_pull(_absolute(target), often, words)
+        _install_pull(context, _absolute(target), often, words)
     elif words:
-        _install_mount(words)
+        _install_mount(context, words)
     else:
         raise click.UsageError("name a MOUNTPOINT, or give --pull DIR or --system")
 
@@ -136,13 +145,31 @@ def status(context: click.Context, mountpoint: Path | None, *, as_json: bool) ->
         context.exit(1)
 
 
-def _install_mount(words: Sequence[str]) -> None:
+def _parsed(install: click.Context, command: click.Command, words: Sequence[str]) -> click.Context:
+    """The context of `command` with the arguments `words`, which are part of the command line of `install`.
+
+    Raises:
+        UsageError: They are wrong.
+    """
+    try:
+        return command.make_context(f"rcfs {command.name}", list(words))
+    except click.UsageError as exc:
+        exc.ctx = install  # or the person would read the usage of a command that was not given
+        own = {name for option in install.command.params for name in option.opts}
+        if isinstance(exc, click.NoSuchOption) and exc.option_name in own:
+            raise click.UsageError(
+                f"give {exc.option_name} first; with --pull or --system there is no MOUNTPOINT", install
+            ) from exc
+        raise
+
+
+def _install_mount(install: click.Context, words: Sequence[str]) -> None:
     from rcfs.cli._mount import mount
 
-    context = mount.make_context("rcfs mount", list(words))
+    context = _parsed(install, mount, words)
     named = context.params["mountpoint"]
     place = _absolute(named)
-    settings = _settings_of(context)
+    settings = _settings_of(install, context)
     check_mount(settings, context.params)
     units = UserUnits()
     units.check()
@@ -158,10 +185,10 @@ def _install_mount(words: Sequence[str]) -> None:
     _tell_more(name)
 
 
-def _install_pull(target: Path, often: str, words: Sequence[str]) -> None:
+def _install_pull(install: click.Context, target: Path, often: str, words: Sequence[str]) -> None:
     from rcfs.cli._pull import pull
 
-    _settings_of(pull.make_context("rcfs pull", ["--to", str(target), *words]))
+    _settings_of(install, _parsed(install, pull, ["--to", str(target), *words]))
     units = UserUnits()
     units.check()
     job, timer = _names(None, target)
@@ -204,7 +231,7 @@ def _tell_more(name: str) -> None:
         announce("  To start it at boot, before you log in:   loginctl enable-linger")
 
 
-def _settings_of(context: click.Context) -> Settings:
+def _settings_of(install: click.Context, context: click.Context) -> Settings:
     """The settings that a unit would read with the options of `context`: without the variables of this shell.
 
     Raises:
@@ -213,7 +240,7 @@ def _settings_of(context: click.Context) -> Settings:
     """
     for path in context.params.values():
         if isinstance(path, Path) and not path.is_absolute() and path != context.params.get("mountpoint"):
-            raise click.UsageError(f"{path}: a unit needs absolute paths", context)
+            raise click.UsageError(f"{path}: a unit needs absolute paths", install)
     environ = {name: text for name, text in os.environ.items() if not name.startswith(("RC_", "RCFS_"))}
     settings = load_settings(
         context.params, environ, find_config(environ, context.params.get("config")), warn=warn

@@ -97,7 +97,8 @@ def inspect_mountpoint(path: Path, registry: Registry) -> MountState:
     answer = probe_path(path)
     path = answer.real if answer is not None else path
     quoted = shlex.quote(str(path))
-    mount = mount_at(path, read_mounts())
+    mounts = read_mounts()
+    mount = mount_at(path, mounts)
     if mount is not None and not _is_empty_volume(mount, answer):
         owners = [record for record in registry.records() if record.mountpoint == path]
         alive = next((record for record in owners if record.is_alive), None)
@@ -110,6 +111,8 @@ def inspect_mountpoint(path: Path, registry: Registry) -> MountState:
             return MountState(path, MountKind.UNUSABLE, detail, f"detach it: fusermount3 -u -z {quoted}")
         by = f" by process {alive.pid}" if alive is not None else ""
         advice = f"unmount it first: {'rcfs umount' if ours else 'umount'} {quoted}"
+        if any(below.path == path and below.automounter is not None for below in mounts):
+            advice = "its automounter does that at its first use, such as with the options in /etc/fstab"
         detail = f"{path} is already mounted{by} ({mount.fstype})"
         owner = alive.pid if alive is not None else None
         return MountState(path, MountKind.MOUNTED, detail, advice, owner)

@@ -2,6 +2,7 @@ import errno
 import importlib.metadata
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -9,10 +10,12 @@ from pathlib import Path
 
 import click
 import pytest
+from click.shell_completion import get_completion_class
 from click.testing import CliRunner, Result
 
 import rcfs.errors
 from rcfs import __version__
+from rcfs.cli import _completion
 from rcfs.cli._explain import Interrupted
 from rcfs.cli._main import RcfsGroup
 from rcfs.cli._main import rcfs as command
@@ -208,8 +211,52 @@ def test_completion(run: Callable[..., Result], shell: str, first: str, holds: s
     assert "_RCFS_COMPLETE" in result.stdout
 
 
-def test_a_comma_does_not_end_a_description_in_fish(run: Callable[..., Result]) -> None:
-    assert 'string split --max 1 "," $completion' in run("completion", "fish").output
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_each_fault_of_clicks_scripts_is_mended(run: Callable[..., Result], shell: str) -> None:
+    complete = get_completion_class(shell)
+    assert complete is not None
+    text = complete(click.Command("rcfs"), {}, "rcfs", "_RCFS_COMPLETE").source()
+    script = run("completion", shell).stdout
+    for fault, mended in _completion._MENDED[shell]:
+        assert fault in text
+        assert mended in script
+
+
+def test_bash_splits_an_option_with_its_value(run: Callable[..., Result], tmp_path: Path) -> None:
+    program = tmp_path / "program"
+    program.write_text('#!/bin/sh\necho "plain,$COMP_CWORD:"$COMP_WORDS\n')
+    program.chmod(0o755)
+    script = tmp_path / "script"
+    script.write_text(
+        run("completion", "bash").stdout
+        + f'COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _rcfs_completion {program}\n'
+        + "printf '%s\\n' \"${COMPREPLY[@]}\"\n"
+    )
+    for words, asked in (
+        (["rcfs", "pull", "--type", "=", "fax", "--in", "=", "re"], r"5:rcfs\ pull\ --type\ fax\ --in\ re"),
+        (["rcfs", "pull", "--type", "="], r"3:rcfs\ pull\ --type\ ="),
+    ):
+        done = subprocess.run(["bash", script, *words], capture_output=True, text=True, check=True)
+        assert done.stdout == f"{asked}\n"
+
+
+def test_fish_completes_an_option_with_its_value(run: Callable[..., Result], tmp_path: Path) -> None:
+    if shutil.which("fish") is None:
+        pytest.skip("fish is not installed")
+    (tmp_path / "rcfs").write_text('#!/bin/sh\necho "plain,fax\tsent, or not"; echo "dir,/us"\n')
+    (tmp_path / "rcfs").chmod(0o755)
+    (tmp_path / "script").write_text(run("completion", "fish").stdout)
+    code = f"source {tmp_path}/script; complete -C 'rcfs pull --to='"
+    environ = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}", "HOME": str(tmp_path)}
+    done = subprocess.run(["fish", "-N", "-c", code], capture_output=True, text=True, check=True, env=environ)
+    assert {"--to=fax\tsent, or not", "--to=/usr/\tDirectory"} <= set(done.stdout.splitlines())
+
+
+def test_files_are_completed_where_the_help_says_so(run: Callable[..., Result]) -> None:
+    for option, kind in (("--config", "file"), ("--cache-dir", "dir")):
+        words = f"rcfs mount {option} /x"
+        result = run(env={"_RCFS_COMPLETE": "bash_complete", "COMP_WORDS": words, "COMP_CWORD": "3"})
+        assert result.output.split() == [f"{kind},/x"]
 
 
 def test_what_bash_completes_is_quoted(run: Callable[..., Result], tmp_path: Path) -> None:

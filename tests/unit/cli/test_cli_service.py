@@ -134,7 +134,7 @@ def test_a_nightly_pull(
     run: Callable[..., Result], units: UserUnits, systemd: FakeSystemd, tmp_path: Path
 ) -> None:
     target = tmp_path / "backup"
-    result = run("service", "install", "--pull", str(target), "--weekly", "--", "--type", "recording")
+    result = run("service", "install", "--pull", str(target), "--weekly", "--type", "recording")
     assert result.exit_code == 0, result.output
     job, timer = sorted(units.directory.iterdir())
     assert [job.suffix, timer.suffix] == [".service", ".timer"]
@@ -176,6 +176,11 @@ def test_the_units_are_as_hard_as_they_can_be(
         (["{rc}", "-o", "ro,read_write"], "--read-only and --read-write contradict each other"),
         (["{rc}/none"], "does not exist; create it"),
         (["--pull", "/b", "--", "--kind=fax"], "No such option '--kind'"),
+        (["{rc}", "--pull"], "give --pull first; with --pull or --system there is no MOUNTPOINT"),
+        (["--pull", "/b", "--type", "fax", "--daily"], "give --daily first"),
+        (["--weekly", "{rc}"], "--weekly needs --pull DIR"),
+        (["--system", "{rc}"], "--system installs files for all users"),
+        (["--system", "--pull", "/b"], "--system installs files for all users"),
     ],
 )
 def test_what_cannot_work_is_refused_before_anything_is_written(
@@ -189,6 +194,7 @@ def test_what_cannot_work_is_refused_before_anything_is_written(
     result = run("service", "install", *(word.replace("{rc}", str(mountpoint)) for word in arguments))
     assert result.exit_code in (2, 4)
     assert reason in result.output
+    assert "Usage: rcfs service install" in result.output or "Usage:" not in result.output
     assert not units.directory.exists()
 
 

@@ -134,6 +134,15 @@ def test_a_pid_that_is_used_again_gets_no_signal(
     end_mount(attrs.evolve(record, pid_start_time=started - 1), within_s=20)
 
 
+def test_an_automounter_mounts_again(
+    run: Callable[..., Result], tmp_path: Path, mounts: list[Mount], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mounts += [Mount(tmp_path, "autofs", automounter=1), Mount(tmp_path, "fuse.rcfs")]
+    monkeypatch.setattr(_mount, "unmount", lambda _path, *, lazily: str(mounts.pop())[:0])
+    result = run("umount", str(tmp_path))
+    assert result.output == f"Unmounted {tmp_path}; its automounter mounts it again at its next use.\n"
+
+
 def test_a_mount_that_no_record_names(
     run: Callable[..., Result], tmp_path: Path, mounts: list[Mount], unmounted: list[tuple[Path, bool]]
 ) -> None:

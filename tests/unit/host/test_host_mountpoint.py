@@ -135,6 +135,16 @@ def test_a_relative_path(registry: Registry, mountpoint: Path, monkeypatch: pyte
     assert inspect_mountpoint(Path("rc"), registry).path == mountpoint
 
 
+def test_an_automounter_mounts_by_itself(
+    registry: Registry, mountpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mounts = (Mount(mountpoint, "autofs", automounter=1), Mount(mountpoint, "fuse.rcfs"))
+    monkeypatch.setattr(_mountpoint, "read_mounts", lambda: mounts)
+    state = inspect_mountpoint(mountpoint, registry)
+    assert state.kind is MountKind.MOUNTED
+    assert "its automounter does that" in state.advice
+
+
 def test_what_is_no_mount_point(registry: Registry, tmp_path: Path, settings: Settings) -> None:
     (tmp_path / "file").touch()
     (tmp_path / "full").mkdir()
