@@ -27,7 +27,7 @@ from rcfs.cli._options import (
     limit_option,
     log_level_option,
 )
-from rcfs.cli._output import announce, warn
+from rcfs.cli._output import announce, own_name, warn
 from rcfs.cli._run import check_mount, manager_of, ready_mountpoint, serve_here, serve_in_background
 from rcfs.cli._simulator import messages_option, seed_option
 from rcfs.config import Credentials, Settings, load_settings
@@ -229,8 +229,8 @@ def _print_tour(mountpoint: Path) -> None:
     """Prints the address of the simulator, and three commands to try, with paths that exist."""
     server = _server_of(mountpoint)
     if server:
-        announce(f"  Watch it:    rcfs simulator --journal {server}   (prints the requests so far)")
-        announce(f"  Disturb it:  rcfs simulator fault {server} reset   (lets the next request fail)")
+        announce(f"  Watch it:    {own_name()} simulator --journal {server}   (prints the requests so far)")
+        announce(f"  Disturb it:  {own_name()} simulator fault {server} reset   (lets the next request fail)")
     root = shlex.quote(str(mountpoint))
     text = _first(mountpoint, "*/SMS/*/text.txt")
     voicemail = _first(mountpoint, "*/Voicemail/*/voicemail *")

@@ -4,10 +4,13 @@ No other module prints. All text passes `rcfs.model.one_line`, so that text from
 server, words of the command line) cannot control the terminal.
 """
 
+import shlex
+import shutil
 import sys
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 
 import click
 
@@ -17,6 +20,15 @@ from rcfs.model import one_line, safe_json, safe_lines
 
 LINE_EVERY_S = 10.0
 """Time between two lines of progress where stderr is no terminal, so that a log gets few."""
+
+
+def own_name() -> str:
+    """The command that runs this program in a shell: rcfs, or its path where PATH does not lead to it."""
+    path = Path(sys.argv[0])
+    found = shutil.which("rcfs")
+    if path.name != "rcfs" or (found is not None and Path(found).resolve() == path.resolve()):
+        return "rcfs"
+    return shlex.quote(str(path.absolute()))
 
 
 def say(lines: str) -> None:

@@ -12,7 +12,7 @@ import click
 
 from rcfs._interrupt import loading
 from rcfs.cli._explain import explained
-from rcfs.cli._output import announce, spinner, tell
+from rcfs.cli._output import announce, own_name, spinner, tell
 from rcfs.cli._watching import check_watching
 from rcfs.config import DEFAULT_WAIT_ONLINE_S, Settings, locks_out
 from rcfs.errors import ConfigError
@@ -184,6 +184,6 @@ def serve_in_background(context: click.Context, work: Callable[[Parent], None]) 
     quoted = shlex.quote(str(outcome.mountpoint))
     announce(f"Mounted at {outcome.mountpoint} (process {outcome.pid}).")
     announce(f"  List it:     ls {quoted}")
-    announce(f"  Check it:    rcfs status   (log: {outcome.log})")
-    announce(f"  Unmount it:  rcfs umount {quoted}")
+    announce(f"  Check it:    {own_name()} status   (log: {outcome.log})")
+    announce(f"  Unmount it:  {own_name()} umount {quoted}")
     return outcome.mountpoint

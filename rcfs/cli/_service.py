@@ -11,7 +11,7 @@ import click
 from click.core import ParameterSource
 
 from rcfs.cli._options import MountpointText, PathText, SummarisingGroup, examples, json_option, several
-from rcfs.cli._output import announce, say, say_json, warn
+from rcfs.cli._output import announce, own_name, say, say_json, warn
 from rcfs.cli._run import check_mount
 from rcfs.config import Settings, find_config, load_settings
 from rcfs.errors import ConfigError, MountError, RcfsError
@@ -225,7 +225,7 @@ def _start(units: UserUnits, texts: Mapping[str, str], name: str) -> None:
 
 
 def _tell_more(name: str) -> None:
-    announce("  Its state:   rcfs service status")
+    announce(f"  Its state:   {own_name()} service status")
     announce(f"  Its log:     journalctl --user -eu {name}")
     if not (_LINGER / pwd.getpwuid(os.getuid()).pw_name).is_file():
         announce("  To start it at boot, before you log in:   loginctl enable-linger")

@@ -18,6 +18,7 @@ def versions() -> list[tuple[str, str]]:
         ("rcfs", __version__),
         ("Python", f"{platform.python_version()} ({sys.implementation.name})"),
         *((name, _version_of(name)) for name in _PACKAGES),
+        ("faster pyfuse3", _keeps_listings()),
         ("libfuse", _libfuse()),
         ("kernel", f"{platform.system()} {platform.release()} {platform.machine()}"),
         ("system", _system()),
@@ -41,6 +42,14 @@ def _libfuse() -> str:
         return libfuse_version()
     except (ImportError, OSError, AttributeError) as exc:  # a bug report may be about just that
         return f"cannot be loaded ({type(exc).__name__})"
+
+
+def _keeps_listings() -> str:
+    try:
+        from rcfs.fuse import can_keep_listings
+    except (ImportError, OSError) as exc:
+        return f"cannot be loaded ({type(exc).__name__})"
+    return "yes" if can_keep_listings() else "no"
 
 
 def _system() -> str:

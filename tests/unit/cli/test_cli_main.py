@@ -19,6 +19,7 @@ from rcfs.cli import _completion
 from rcfs.cli._explain import Interrupted
 from rcfs.cli._main import RcfsGroup
 from rcfs.cli._main import rcfs as command
+from rcfs.cli._output import own_name
 from rcfs.errors import PlatformError, RcfsError
 from rcfs.host import Mount
 
@@ -170,6 +171,21 @@ def test_wrong_usage(run: Callable[..., Result], arguments: list[str]) -> None:
     result = run(*arguments)
     assert result.exit_code == 2
     assert "Usage: rcfs" in result.stderr
+
+
+def test_the_name_of_the_command_works_when_pasted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program, other = tmp_path / "my venv" / "rcfs", tmp_path / "bin" / "rcfs"
+    for path in (program, other):
+        path.parent.mkdir()
+        path.touch(mode=0o755)
+    monkeypatch.setenv("PATH", str(other.parent))
+    for path, name in ((program, f"'{program}'"), (other, "rcfs"), (tmp_path / "__main__.py", "rcfs")):
+        monkeypatch.setattr(sys, "argv", [str(path)])
+        assert own_name() == name
+    other.unlink()
+    other.symlink_to(program)
+    monkeypatch.setattr(sys, "argv", [str(program)])
+    assert own_name() == "rcfs"
 
 
 def test_version(run: Callable[..., Result]) -> None:
