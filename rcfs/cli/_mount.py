@@ -155,11 +155,13 @@ def umount(mountpoint: Path, state_dir: Path | None) -> None:
         end_mount(record, within_s=UNMOUNT_WITHIN_S)
         _announce_unmounted(path)
         from rcfs.cli._change import unconfirmed
-        from rcfs.outbox import left_lines
 
         changes, sends = unconfirmed(settings, record.login)
-        for line in left_lines(changes if record.read_write else ()):
-            warn(line)
+        if changes and record.read_write:
+            from rcfs.outbox import left_lines  # costs more CPU time than all the rest
+
+            for line in left_lines(changes):
+                warn(line)
         _tell_unsent(sends)
         _tell_gone(log, logged)
 
@@ -172,7 +174,7 @@ def _announce_unmounted(path: Path) -> None:
 
 def _tell_gone(log: Path, begin: int) -> None:
     """Repeats what a mount has logged, after the byte `begin`, of files in Outbox that ended with it."""
-    from rcfs.tree import UNSENT
+    from rcfs.model import UNSENT
 
     with suppress(OSError), log.open("rb") as file:
         file.seek(begin)

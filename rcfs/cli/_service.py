@@ -281,10 +281,12 @@ def _is_good(name: str, unit: Mapping[str, str]) -> bool:
 
 
 def _mount_line(unit: Mapping[str, str]) -> str:
-    if unit["ActiveState"] == "active":
-        state = f"up, {unit['StatusText']}" if unit["StatusText"] else "up"
-    else:
-        state = f"{unit['ActiveState']} ({unit['SubState']}), {unit['Result']}"
+    parts = ["up" if unit["ActiveState"] == "active" else f"{unit['ActiveState']} ({unit['SubState']})"]
+    if unit["Result"] != "success":
+        parts.append(unit["Result"])
+    if unit.get("StatusText"):
+        parts.append(unit["StatusText"])
+    state = ", ".join(parts)
     restarts = "" if unit["NRestarts"] in ("", "0") else f"; restarts: {unit['NRestarts']}"
     return f"{state}{restarts}"
 

@@ -25,8 +25,8 @@ from rcfs.errors import (
 from rcfs.files._changes import Changes, TreePath
 from rcfs.files._drop_store import DropStore, write
 from rcfs.files._openers import OpenDrop
+from rcfs.model import UNSENT
 from rcfs.tree import (
-    UNSENT,
     Directory,
     DropDirectory,
     DropFile,

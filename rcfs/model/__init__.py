@@ -129,6 +129,7 @@ from rcfs.model._sending import outgoing_to_json as outgoing_to_json
 from rcfs.model._sending import sent_name as sent_name
 from rcfs.model._sending import text_parts as text_parts
 from rcfs.model._sending import typed as typed
+from rcfs.model._sends import UNSENT as UNSENT
 from rcfs.model._sends import Send as Send
 from rcfs.model._sends import SendState as SendState
 from rcfs.model._sends import kind_words as kind_words

@@ -5,11 +5,14 @@ Times are in seconds since 1970-01-01 UTC by the platform's clock.
 
 import enum
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 import attrs
 
 from rcfs.model._sending import Outgoing, SendKind, outgoing_from_json, outgoing_to_json
+
+UNSENT: Final = "unsent"
+"""The event in the log of a mount that names files in Outbox which end with it; `rcfs umount` repeats it."""
 
 
 class SendState(enum.Enum):

@@ -29,7 +29,6 @@ from rcfs.tree._dropping import Drop as Drop
 from rcfs.tree._dropping import drop_of as drop_of
 from rcfs.tree._dropping import dropped_text as dropped_text
 from rcfs.tree._dropping import is_unfinished as is_unfinished
-from rcfs.tree._drops import UNSENT as UNSENT
 from rcfs.tree._drops import Drops as Drops
 from rcfs.tree._exports import STATUS_FILE as STATUS_FILE
 from rcfs.tree._exports import ArchiveDirectory as ArchiveDirectory

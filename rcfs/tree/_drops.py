@@ -44,8 +44,6 @@ MOST_BYTES: Final = 4 * MOST_FAX_BYTES
 """Most bytes of all files together."""
 MOST_FILES: Final = 1000
 """Most files and directories."""
-UNSENT: Final = "unsent"
-"""The event in the log of a mount that names the drops which end with it; `rcfs umount` repeats it."""
 
 
 @attrs.define(eq=False)

@@ -36,6 +36,21 @@ def loaded_by(code: str) -> set[str]:
     return set(json.loads(done.stdout.splitlines()[-1]))
 
 
+SERVES = """
+import os, signal
+from pathlib import Path
+from rcfs.host import Registry
+
+reader, writer = os.pipe()
+if not os.fork():
+    Registry(Path({state!r})).add(Path({mountpoint!r}), "https://x")
+    os.write(writer, b"x")
+    signal.pause()
+os.read(reader, 1)
+"""
+"""A process that pretends to serve a mount."""
+
+
 @pytest.fixture
 def known(state_dir: Path) -> None:
     """An index, in which nothing is."""
@@ -58,6 +73,14 @@ def test_no_engine_is_loaded(known: None, arguments: list[str]) -> None:
     modules = loaded_by(COMMAND.format(arguments=arguments))
     assert "rcfs.cli._main" in modules
     assert not HEAVY & modules
+
+
+def test_no_engine_is_loaded_to_unmount(known: None, state_dir: Path, tmp_path: Path) -> None:
+    place = str(tmp_path)
+    serves = SERVES.format(state=str(state_dir), mountpoint=place)
+    modules = loaded_by(serves + COMMAND.format(arguments=["umount", place]))
+    assert "rcfs.cli._mount" in modules
+    assert not (HEAVY | {"rcfs.outbox", "rcfs.tree"}) & modules
 
 
 def test_no_help_loads_an_engine(known: None) -> None:

@@ -115,6 +115,12 @@ def test_a_mount_is_installed_shown_and_uninstalled(
 
     result = run("service", "status")
     assert (result.exit_code, result.output) == (0, f"{unit.name}: up, 2 of 2 mailboxes loaded\n")
+    for lines, told in (
+        (("StatusText=waiting for the network",), "activating (start), waiting for the network"),
+        (("Result=timeout", "StatusText="), "activating (start), timeout"),
+    ):
+        systemd.answer("ActiveState=activating", "SubState=start", *lines)
+        assert run("service", "status").output == f"{unit.name}: {told}\n"
     systemd.answer("ActiveState=activating", "SubState=auto-restart", "NRestarts=7")
     result = run("service", "status", str(mountpoint), "--json")
     assert result.exit_code == 1
