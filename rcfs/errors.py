@@ -52,6 +52,7 @@ The exit codes are published as a table in the README. Code distinguishes errors
 text.
 """
 
+import re
 import shlex
 import sys
 from typing import ClassVar
@@ -323,5 +324,15 @@ def sole_cause(error: BaseException) -> BaseException:
 
 
 def install_command(extra: str) -> str:
-    """The command that adds an extra to the environment in which rcfs runs; the pip on PATH is another's."""
-    return f"{shlex.quote(sys.executable)} -m pip install 'rcfs[{extra}]'"
+    """The command that adds the packages of an extra to the environment in which rcfs runs.
+
+    It names them, because rcfs itself may have come from a file. uv makes environments without pip.
+    """
+    import importlib.util  # noqa: PLC0415 - these take 20 ms, and only an error needs them
+    from importlib.metadata import requires  # noqa: PLC0415
+
+    marker = re.compile(rf"""extra == ['"]{extra}['"]""")
+    packages = [each.partition(";")[0].strip() for each in requires("rcfs") or () if marker.search(each)]
+    if importlib.util.find_spec("pip") is None:
+        return shlex.join(["uv", "pip", "install", "--python", sys.executable, *packages])
+    return shlex.join([sys.executable, "-m", "pip", "install", *packages])

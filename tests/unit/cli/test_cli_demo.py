@@ -1,3 +1,5 @@
+import importlib.util
+import re
 import shlex
 import socket
 import subprocess
@@ -15,7 +17,7 @@ from click.testing import Result
 from rcfs.cli import _demo, _demo_extra, _run
 from rcfs.cli._demo import running_simulator, usual_ports
 from rcfs.config import Credentials, Settings
-from rcfs.errors import RcfsError
+from rcfs.errors import RcfsError, install_command
 from rcfs.host import FuseSystem, Outcome, Parent, Registry
 from rcfs.model import Plan, UsageGroup
 
@@ -45,10 +47,15 @@ def test_without_the_demo_extra(
     monkeypatch.setattr(_demo_extra, "_MODULES", ("json", "no_such_package"))
     result = run(name)
     assert result.exit_code == 2
-    assert result.stderr == (
-        "rcfs: the simulator needs the package no_such_package; run:"
-        f" {sys.executable} -m pip install 'rcfs[demo]'\n"
-    )
+    command = f"run: {sys.executable} -m pip install 'hypercorn>="
+    assert result.stderr.startswith(f"rcfs: the simulator needs the package no_such_package; {command}")
+
+
+def test_packages_for_an_environment_of_uv(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _name: None)
+    monkeypatch.setattr(sys, "executable", "/my tools/python")
+    found = install_command("redis")
+    assert re.fullmatch(r"uv pip install --python '/my tools/python' 'redis>=[0-9.]+'", found)
 
 
 def stub(monkeypatch: pytest.MonkeyPatch, code: str) -> None:

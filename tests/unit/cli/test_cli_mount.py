@@ -96,7 +96,7 @@ def test_metrics_without_their_package(
     monkeypatch.setitem(sys.modules, "prometheus_client", None)
     result = run("mount", "-f", "--metrics-textfile", "x.prom", str(mountpoint))
     assert (result.exit_code, fake.calls) == (2, [])
-    assert "pip install 'rcfs[metrics]'" in result.stderr
+    assert " -m pip install 'prometheus-client>=" in result.stderr
 
 
 @pytest.mark.usefixtures("credentials")

@@ -307,7 +307,5 @@ def test_wrong_settings_are_one_line_without_secrets(
 
 def test_without_the_package_one_line_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "rcfs.objects._obstore", None)
-    with pytest.raises(
-        ConfigError, match=r"needs the package obstore; run: .+ -m pip install 'rcfs\[objects\]'"
-    ):
+    with pytest.raises(ConfigError, match=r"needs the package obstore; run: .+ -m pip install 'obstore>="):
         open_objects("s3://b")
