@@ -194,6 +194,8 @@ def _checked(document: Mapping[str, Any], path: Path, text: str) -> Mapping[str,
             values |= _checked_accounts(content, path, text)
             continue
         if table not in _TABLES and table != _LIMITS:
+            if _home_of(table) and not isinstance(content, dict):
+                raise ConfigError(f"{at}: '{table}' is in no table; write {_home_of(table)} above it")
             known = [*_TABLES, _LIMITS, _POOL, _ACCOUNT]
             raise ConfigError(f"{at}: unknown table '{table}'{did_you_mean(table, known)}")
         if not isinstance(content, dict):
@@ -214,9 +216,15 @@ def _check(key: str, value: object, kinds: Mapping[str, str], name: str, at: str
         ConfigError: The key is unknown, or its value is of another kind.
     """
     if key not in kinds:
-        raise ConfigError(f"{at}: unknown key '{name}'{did_you_mean(key, kinds)}")
+        home = f"; it belongs into {_home_of(key)}" if _home_of(key) else did_you_mean(key, kinds)
+        raise ConfigError(f"{at}: unknown key '{name}'{home}")
     if not _is_kind(value, kinds[key]):
         raise ConfigError(f"{at}: '{name}' must be {kinds[key]}")
+
+
+def _home_of(key: str) -> str:
+    """The tables that have `key`, for an error; empty if none has."""
+    return " or ".join(f"[{table}]" for table, keys in _TABLES.items() if key in keys)
 
 
 def _checked_accounts(content: object, path: Path, text: str) -> Mapping[str, Found]:
