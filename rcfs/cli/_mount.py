@@ -84,9 +84,9 @@ def mount(
     """
 
     def serve(parent: Parent | None) -> None:
+        manager = manager_of(parent)  # first: a mount that it has kept hangs until it has let go
         settings = read_settings(options)
         settings.require_credentials()
-        manager = manager_of(parent)
         kept = manager.mount is not None
         check_mount(settings, options, is_mounted=kept)
         registry = Registry(settings.state_dir)

@@ -47,6 +47,8 @@ Type=notify
 # keeps the mount for the main process. Should that fail, the main process says why.
 ExecStartPre=-+{keep}
 ExecStart={command}
+# Whatever happened to the main process: a mount that systemd still keeps would hang.
+ExecStopPost=-+systemd-notify FDSTOREREMOVE=1 FDNAME=mount
 # Only after an orderly end: else the mount stays, and fails, because an empty directory would make a mirror
 # delete its copy.
 ExecStopPost=-+/bin/sh -c '[ $$SERVICE_RESULT = success ] && exec fusermount3 -uzq -- "$$0"' {mountpoint}

@@ -41,6 +41,7 @@ def test_a_kept_mount_is_served_without_privileges(mounting: Mounting, tmp_path:
             stderr=subprocess.DEVNULL,
         )
         os.close(kept)
+        # Before anything can fail: systemd's copy would let the mount hang.
         assert manager.recv(100) == b"FDSTOREREMOVE=1\nFDNAME=mount"
         assert manager.recv(100) == b"READY=1"
         assert list(mount.path.iterdir())

@@ -260,3 +260,16 @@ def test_a_service_manager_hears_that_the_mount_is_ready(
     assert run("mount", "-f", str(mountpoint)).exit_code == 0
     assert fake.waiting[-1]["manager"] is None
     assert fake.waiting[-1]["wait_online_s"] == 0.0
+
+
+def test_a_kept_mount_is_let_go_before_anything_can_fail(
+    run: Callable[..., Result], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "set_inheritable", lambda _number, _inheritable: None)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(tmp_path / "notify"))
+        manager.settimeout(0)
+        kept = {"LISTEN_PID": str(os.getpid()), "LISTEN_FDS": "1", "LISTEN_FDNAMES": "mount"}
+        notify = {"NOTIFY_SOCKET": str(tmp_path / "notify"), **kept}
+        assert run("mount", "-f", str(tmp_path), env=notify).exit_code == 2, "no credentials"
+        assert manager.recv(100) == b"FDSTOREREMOVE=1\nFDNAME=mount", "else the mount hangs"
