@@ -29,7 +29,8 @@ _REQUEST_BYTES = 8192
 _WITHIN_S = 10.0
 """Longest time for one request, the default of Prometheus's ``scrape_timeout``."""
 _MOST_CONNECTIONS = 16
-"""Most connections at the same time; others wait in the kernel's queue."""
+"""Most connections at the same time; a further one ends the oldest, so peers that send nothing neither keep
+Prometheus waiting nor use up the files that the mount may open."""
 _WRITE_EVERY_S = 15.0
 """Time between two writings of the file, a common interval of scrapes."""
 _FILE_MODE = 0o644
@@ -233,17 +234,24 @@ async def listen(host: str, port: int) -> list[trio.SocketListener]:
 
 async def serve(listeners: Sequence[trio.SocketListener], recorder: Recorder, status: StatusOf) -> None:
     """Answers requests for ``/metrics`` until it is cancelled."""
-    limiter = trio.CapacityLimiter(_MOST_CONNECTIONS)
+    connections: list[trio.CancelScope] = []
 
     async def answer(stream: trio.SocketStream) -> None:
+        if len(connections) >= _MOST_CONNECTIONS:
+            connections.pop(0).cancel()
+        connection = trio.CancelScope(deadline=trio.current_time() + _WITHIN_S)
+        connections.append(connection)
         try:
-            with trio.move_on_after(_WITHIN_S):
-                async with stream, limiter:
+            with connection:
+                async with stream:
                     await stream.send_all(await _answer(await _head(stream), status))
         except trio.BrokenResourceError:
             pass
         except Exception as exc:  # noqa: BLE001 - one request must not end the others
             recorder.crash("metrics", exc)
+        finally:
+            if connection in connections:
+                connections.remove(connection)
 
     await trio.serve_listeners(answer, list(listeners))
 

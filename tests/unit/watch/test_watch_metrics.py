@@ -5,6 +5,7 @@ import re
 import shutil
 import socket
 import subprocess
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import attrs
@@ -263,18 +264,30 @@ async def asked(port: int, request: bytes) -> bytes:
         return b"".join([piece async for piece in stream])
 
 
-async def test_the_server_answers_only_for_metrics(status: Status, nursery: trio.Nursery) -> None:
+async def test_the_server_answers_only_for_metrics(
+    status: Status, nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(metrics, "_WITHIN_S", 3600)
+
     async def now() -> Status:  # noqa: ASYNC124 - the mount's is asynchronous
         return status
 
     listeners = await metrics.listen("127.0.0.1", 0)
     port = listeners[0].socket.getsockname()[1]
     nursery.start_soon(metrics.serve, listeners, Recorder(structlog.get_logger()), now)
-    silent = await trio.open_tcp_stream("127.0.0.1", port)
-    async with silent:  # A client that says nothing holds nobody else up.
-        head, _, body = (await asked(port, b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")).partition(
-            b"\r\n\r\n"
-        )
+    # Clients that say nothing hold nobody else up, and the oldest are ended.
+    async with AsyncExitStack() as stack:
+        silent = [
+            await stack.enter_async_context(await trio.open_tcp_stream("127.0.0.1", port)) for _ in range(40)
+        ]
+        with trio.fail_after(60):
+            answer = await asked(port, b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
+            for stream in silent[:25]:
+                assert await stream.receive_some(1) == b""
+        with trio.move_on_after(0) as open_still:
+            await silent[-1].receive_some(1)
+        assert open_still.cancelled_caught
+    head, _, body = answer.partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 200 OK\r\nContent-Type: text/plain; version=0.0.4")
     assert body == render_metrics(status)
     assert (await asked(port, b"GET / HTTP/1.1\r\n\r\n")).startswith(b"HTTP/1.1 404 ")
