@@ -17,6 +17,7 @@ from xml.sax.saxutils import escape, quoteattr
 import platformdirs
 import trio
 
+from rcfs.model import one_line
 from rcfs.private import FILE_MODE, reason_of, replace_private_file
 from rcfs.transport import Recorder
 
@@ -64,7 +65,7 @@ def _fstab_options(path: Path, fstab: str) -> set[str]:
 
 def with_gtk_bookmark(text: str, path: Path) -> str:
     """The lines of ``gtk-3.0/bookmarks`` with one for `path`; unchanged if somebody has made one."""
-    if any(line.split(" ")[0] == path.as_uri() for line in text.splitlines()):
+    if any(line.split(" ")[0] == path.as_uri() for line in text.split("\n")):
         return text
     begin = text if not text or text.endswith("\n") else f"{text}\n"
     return f"{begin}{path.as_uri()} {_title(path)}\n"
@@ -73,7 +74,7 @@ def with_gtk_bookmark(text: str, path: Path) -> str:
 def without_gtk_bookmark(text: str, path: Path) -> str:
     """The lines without the one that `with_gtk_bookmark` has added."""
     own = f"{path.as_uri()} {_title(path)}"
-    return "".join(line for line in text.splitlines(keepends=True) if line.rstrip("\n") != own)
+    return "\n".join(line for line in text.split("\n") if line != own)
 
 
 def with_kde_place(text: str, path: Path) -> str:
@@ -100,38 +101,36 @@ def without_kde_place(text: str, path: Path) -> str:
 
 
 def _title(path: Path) -> str:
-    return f"{path.name} {_MARK}"
+    # A name may hold what would end the line of GTK's file, or what no XML document may hold.
+    return f"{one_line(path.name)} {_MARK}"
 
 
 async def keep_bookmark(mountpoint: Path, recorder: Recorder) -> None:
-    """Adds the bookmark of `mountpoint`, and removes it when it is cancelled; never raises."""
+    """Adds the bookmark of `mountpoint`, and removes it when it is cancelled; never raises `Exception`."""
 
     def gtk(text: str, path: Path) -> str:
         fstab = _FSTAB.read_text(errors="replace") if _FSTAB.exists() else ""
         return text if is_shown_by_gvfs(path, Path.home(), fstab) else with_gtk_bookmark(text, path)
 
-    if not await _change_all(gtk, with_kde_place, mountpoint, recorder):
-        return
     try:
+        await _change_all(gtk, with_kde_place, mountpoint, recorder)
         await trio.sleep_forever()
     finally:
         with trio.CancelScope(deadline=trio.current_time() + _WITHIN_S, shield=True):
             await _change_all(without_gtk_bookmark, without_kde_place, mountpoint, recorder)
 
 
-async def _change_all(gtk: _Change, kde: _Change, mountpoint: Path, recorder: Recorder) -> bool:
-    """Changes the files of both desktops; whether that succeeded."""
-
-    def change_both() -> None:
-        _change(platformdirs.user_config_path() / "gtk-3.0" / "bookmarks", partial(gtk, path=mountpoint))
-        _change(platformdirs.user_data_path() / "user-places.xbel", partial(kde, path=mountpoint))
-
-    try:
-        await trio.to_thread.run_sync(change_both, abandon_on_cancel=True)
-    except (OSError, UnicodeDecodeError) as exc:
-        recorder.fault("bookmark", f"the bookmarks cannot be changed: {reason_of(exc)}")
-        return False
-    return True
+async def _change_all(gtk: _Change, kde: _Change, mountpoint: Path, recorder: Recorder) -> None:
+    """Changes the files of both desktops, one also if the other cannot be changed."""
+    for path, change in (
+        (platformdirs.user_config_path() / "gtk-3.0" / "bookmarks", gtk),
+        (platformdirs.user_data_path() / "user-places.xbel", kde),
+    ):
+        work = partial(_change, path, partial(change, path=mountpoint))
+        try:
+            await trio.to_thread.run_sync(work, abandon_on_cancel=True)
+        except (OSError, UnicodeError) as exc:
+            recorder.fault("bookmark", f"{path} cannot be changed: {reason_of(exc)}")
 
 
 def _change(path: Path, change: Callable[[str], str]) -> None:

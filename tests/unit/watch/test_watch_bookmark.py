@@ -1,5 +1,6 @@
 """Bookmarks: what rcfs adds it takes away, and it touches nothing else."""
 
+import shutil
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -55,6 +56,18 @@ def test_kde() -> None:
     own = XBEL.replace("file:///home/jane", URI)
     assert with_kde_place(own, PLACE) == without_kde_place(own, PLACE) == own
     assert with_kde_place("", PLACE) == "", "KDE fills a missing file with its own places"
+
+
+@pytest.mark.parametrize("name", ["two\nlines", "end\n", "a\x01\x0bb", "a\x85\u2028b", "a\udcff", "<&>]]>"])
+def test_any_name(name: str) -> None:
+    place = Path("/srv", name)
+    added = with_gtk_bookmark(LINES, place)
+    assert added.encode().count(b"\n") == LINES.count("\n") + 2
+    assert without_gtk_bookmark(added, place) == f"{LINES}\n"
+    document = with_kde_place(XBEL, place)
+    (_home, entry) = ElementTree.fromstring(document).findall("bookmark")
+    assert entry.get("href") == place.as_uri()
+    assert without_kde_place(document, place) == XBEL
 
 
 FSTAB = """# <file system> <mount point> <type> <options> <dump> <pass>
@@ -129,8 +142,25 @@ async def test_where_gvfs_shows_the_mount_only_kde_gets_a_place(
     assert not (desk / "config").exists()
 
 
-async def test_a_home_that_cannot_be_written_is_noted(desk: Path) -> None:
-    (desk / "config").write_text("a file where a directory should be")
-    recorder = Recorder(structlog.get_logger())
-    await keep_bookmark(PLACE, recorder)
-    assert [fault.event for fault in recorder.faults] == ["bookmark"]
+@pytest.mark.parametrize("content", [None, b"\xff"])
+async def test_a_file_that_cannot_be_changed_is_noted_and_the_other_is_changed(
+    desk: Path, content: bytes | None
+) -> None:
+    bookmarks, places = desk / "config" / "gtk-3.0" / "bookmarks", desk / "data" / "user-places.xbel"
+    for bad, good, text in ((bookmarks, places, XBEL), (places, bookmarks, "")):
+        shutil.rmtree(desk)
+        for path in (bad, good):
+            path.parent.mkdir(parents=True)
+        if content is None:
+            bad.mkdir()
+        else:
+            bad.write_bytes(content)
+        good.write_text(text)
+        recorder = Recorder(structlog.get_logger())
+        async with trio.open_nursery() as mount:
+            mount.start_soon(keep_bookmark, PLACE, recorder)
+            await trio.testing.wait_all_tasks_blocked()
+            assert URI in good.read_text()
+            mount.cancel_scope.cancel()
+        assert {fault.event for fault in recorder.faults} == {"bookmark"}
+        assert good.read_text() == text
