@@ -23,6 +23,7 @@ from rcfs.config import (
     Credentials,
     Settings,
     parse_login_name,
+    parse_login_part,
     try_credentials_file,
 )
 from rcfs.errors import ConfigError, MountError
@@ -40,10 +41,17 @@ def _server_url(text: str) -> str:
         raise click.BadParameter(str(exc)) from exc
 
 
+def _given_or_empty(text: str) -> str:
+    try:
+        return parse_login_part(text) or ""
+    except ValueError as exc:
+        raise click.BadParameter(str(exc)) from exc
+
+
 def _given(text: str) -> str:
-    if not text.strip():
-        raise click.BadParameter("this must not be empty; type it again")
-    return text.strip()
+    if found := _given_or_empty(text):
+        return found
+    raise click.BadParameter("this must not be empty; type it again")
 
 
 def _pool_name(_context: click.Context, _parameter: click.Parameter, text: str | None) -> str | None:
@@ -132,7 +140,7 @@ def login(
     if by_jwt or not (is_interactive() or client_id or by_hand):
         entry = Credentials(
             server_url=_server_of(server_url, pool),
-            client_id=client_id or _ask("Client id", _given),
+            client_id=_ask("Client id", _given) if client_id is None else _given(client_id),
             client_secret=_ask("Client secret (hidden)", _given, hidden=True),
             jwt=_ask("JWT (hidden)", _given, hidden=True),
         )
@@ -179,17 +187,20 @@ def _app(
         if server_url is None
         else _server_url(server_url)
     )
-    client_id = _ask("Client id", _given, default=last.client_id) if client_id is None else client_id
+    client_id = _ask("Client id", _given, default=last.client_id) if client_id is None else _given(client_id)
     is_known = (server_url, client_id) == (last.server_url, last.client_id)
     secret = last.client_secret if is_known else ""
-    if is_interactive() and not is_known:
+    if is_interactive():
+        # The saved secret may be wrong, or the developer console may have made a new one since.
+        for_none = "Enter keeps the saved one" if secret else "only Enter for an app without one"
         secret = click.prompt(
-            "Client secret (hidden; only Enter for an app without one)",
-            default="",
+            f"Client secret (hidden; {for_none})",
+            default=secret,
             show_default=False,
             hide_input=True,
+            value_proc=_given_or_empty,
             err=True,
-        ).strip()
+        )
     return Credentials(server_url, client_id, secret, "")
 
 

@@ -37,5 +37,6 @@ from rcfs.config._units import LIMIT_FORM as LIMIT_FORM
 from rcfs.config._units import parse_duration as parse_duration
 from rcfs.config._units import parse_group as parse_group
 from rcfs.config._units import parse_limit as parse_limit
+from rcfs.config._units import parse_login_part as parse_login_part
 from rcfs.config._units import parse_since as parse_since
 from rcfs.config._units import parse_size as parse_size

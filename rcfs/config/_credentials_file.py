@@ -18,6 +18,9 @@ from rcfs.private import private_directory, write_private
 _LARGEST_BYTES = 1 << 20
 """Most bytes that rcfs reads of the file: a JWT has some thousand characters, so it never writes as many."""
 
+_USUAL_BYTES = 8192
+"""Most bytes that credentials usually have: an empty file could be made on a full disk, too."""
+
 
 def credentials_path() -> Path:
     """The path of the file, which need not exist."""
@@ -70,10 +73,13 @@ def try_credentials_file(path: Path | None = None) -> None:
     """Tries to write a file beside it (None for `credentials_path`); the saved credentials stay as they are.
 
     Raises:
-        ConfigError: The directory cannot be written.
+        ConfigError: The directory cannot be written, or its disk is full.
     """
-    trial = (path or credentials_path()).with_suffix(".trial")
-    write_private_file(trial, "")
+    path = path or credentials_path()
+    if path.is_dir():
+        raise ConfigError(f"{path} is a directory; name a file")
+    trial = path.with_name(f".{path.name}.trial")
+    write_private_file(trial, " " * _USUAL_BYTES)
     trial.unlink(missing_ok=True)
 
 

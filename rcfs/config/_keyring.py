@@ -66,7 +66,7 @@ def credentials_from(saved: Any) -> Credentials:
         found = {field.name: found[field.name] for field in attrs.fields(Credentials)}
     except (TypeError, KeyError) as exc:
         raise ValueError("this was not written by rcfs") from exc
-    if not all(isinstance(value, str) for value in found.values()):
+    if not all(isinstance(value, str) and value.isprintable() for value in found.values()):
         raise ValueError("this was not written by rcfs")
     return Credentials(**found)
 

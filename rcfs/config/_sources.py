@@ -27,6 +27,7 @@ from rcfs.config._units import (
     parse_flag,
     parse_group,
     parse_limit,
+    parse_login_part,
     parse_max_content,
     parse_max_wait,
     parse_path,
@@ -55,10 +56,6 @@ class _Setting:
     """Environment variables; the first one with a value counts."""
     field: str = ""
     """Field of `Settings`; empty when it has the name of the setting."""
-
-
-def _parse_text(text: str) -> str | None:
-    return text.strip() or None
 
 
 _SETTINGS: Mapping[str, _Setting] = {
@@ -104,7 +101,7 @@ _SETTINGS: Mapping[str, _Setting] = {
 }
 _SERVER_URL = _Setting(server_origin, "credentials.server_url", ("RC_SERVER_URL",))
 _LOGIN: Mapping[str, _Setting] = {
-    name: _Setting(_parse_text, f"credentials.{name}", variables)
+    name: _Setting(parse_login_part, f"credentials.{name}", variables)
     for name, variables in LOGIN_VARIABLES.items()
 }
 _CONFIG_VARIABLE = "RCFS_CONFIG"
@@ -218,7 +215,7 @@ class _Sources:
             server_url = self.value("server_url", _Setting(server_origin))
             if server_url is None and "server_url" in table:
                 server_url = _read(table["server_url"], server_origin)
-        texts = {name: _read(found, _parse_text) for name, found in given.items() if found is not None}
+        texts = {name: _read(found, parse_login_part) for name, found in given.items() if found is not None}
         source = given["jwt"].where if given["jwt"] is not None else ""
         reader = None if keyring is None else SavedLogin(account, file, self.environ, keyring, warn)
         return choose_login(texts, server_url or None, source, reader)

@@ -42,6 +42,18 @@ _LIMIT = re.compile(
 )
 
 
+def parse_login_part(text: str) -> str | None:
+    """A client id, client secret or JWT without the space around it; None if nothing is left.
+
+    Raises:
+        ValueError: `text` has control characters, or bytes that are not UTF-8; no credential has.
+    """
+    text = text.strip()
+    if not text.isprintable():
+        raise ValueError("this has control characters, or bytes that are not UTF-8; copy it again")
+    return text or None
+
+
 def parse_size(text: str) -> int:
     """Bytes of a size such as ``10GiB``, ``500M`` or ``123456``.
 

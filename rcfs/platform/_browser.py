@@ -80,7 +80,11 @@ class BrowserLogin:
             raise OtherLoginError("this is not an address") from None
         if given[:3] != own[:3]:
             raise OtherLoginError(f"the address must begin with {self.redirect_uri}?")
-        if not secrets.compare_digest(fields.get("state", "").encode(), self.state.encode()):
+        # Bytes that are no text come from a terminal as surrogates.
+        state = fields.get("state", "").encode(errors="replace")
+        if self.state.encode().startswith(state) and len(state) < len(self.state):
+            raise OtherLoginError("the end of the address is missing; copy it whole, in one line")
+        if not secrets.compare_digest(state, self.state.encode()):
             raise OtherLoginError("this answer belongs to another login; use the page that was opened last")
         error = fields.get("error", "")
         if error or not fields.get("code"):

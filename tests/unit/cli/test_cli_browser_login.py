@@ -196,11 +196,12 @@ def test_the_address_of_the_answer_can_be_pasted(
     monkeypatch.setattr("rcfs.platform._browser.secrets.token_urlsafe", lambda _bytes: "random")
     monkeypatch.setattr(_browser_login, "is_interactive", lambda: True)
     answer = "http://127.0.0.1:8477/callback?code=the-code&state="
-    typed = f"https://example.com/\n{answer}wrong\n {answer}random \n"
+    typed = f"https://example.com/\n{answer}wrong\n{answer}ran\n{answer}a%ff\n {answer}random \n"
     result = run("login", "--client-id", "the-app", "--no-browser", typed=typed)
     assert result.exit_code == 0
     assert "must begin with http://127.0.0.1:8477/callback?" in result.stderr
-    assert "belongs to another login" in result.stderr
+    assert result.stderr.count("belongs to another login") == 2
+    assert "the end of the address is missing" in result.stderr
     assert (browser.codes, browser.pages) == (["the-code"], [])
 
 
@@ -209,11 +210,13 @@ def test_a_second_login_needs_no_typing(
 ) -> None:
     monkeypatch.setattr(_credentials, "is_interactive", lambda: True)
     typed = "https://other.example\nthe-app\nthe-secret\n"
-    for answers in (typed, "\n\n"):
-        assert run("login", "--redirect-port", str(port), typed=answers).exit_code == 0
+    for answers, secret in ((typed, "the-secret"), ("\n\n\n", "the-secret"), ("\n\nnew\n", "new")):
+        result = run("login", "--redirect-port", str(port), typed=answers)
+        assert result.exit_code == 0
         own = settings().require_credentials()
         assert (own.server_url, own.client_id) == ("https://other.example", "the-app")
-        assert (own.client_secret, own.user) == ("the-secret", "77")
+        assert (own.client_secret, own.user) == (secret, "77")
+        assert "the-secret" not in result.output
 
 
 def test_accounts_have_names(run: Run, browser: Browser, vault: Any, port: int, state_dir: Path) -> None:

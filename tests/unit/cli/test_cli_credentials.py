@@ -10,7 +10,8 @@ import pytest
 from click.testing import Result
 
 from rcfs.cli import _credential_places, _credentials
-from rcfs.config import _keyring, credentials_path, load_settings
+from rcfs.config import _keyring, credentials_path, load_settings, try_credentials_file
+from rcfs.errors import ConfigError, StoreError
 
 SECRET = "s3cr3t-of-the-app"
 JWT = "eyJ-jwt-of-the-user"
@@ -21,6 +22,9 @@ SAVED = {
     "client_secret": SECRET,
     "jwt": JWT,
 }
+
+NOT_TEXT = json.dumps({**SAVED, "jwt": "a\udce4"})
+"""Saved from a terminal or a file that was not UTF-8."""
 
 Run = Callable[..., Result]
 
@@ -86,6 +90,11 @@ def test_login_lets_mounts_that_were_refused_try_again(run: Run, state_dir: Path
         ("\nthe-app\n", "stdin ended too early"),
         ("http://example.com\n", "Server: "),
         ("\n \n", "Client id: this must not be empty"),
+        ("\nthe\x1b[m\n", "Client id: this has control characters"),
+        (
+            "\nthe-app\nthe-secret\na\x00b\n",
+            "JWT: this has control characters, or bytes that are not UTF-8",
+        ),
     ],
 )
 def test_login_without_a_terminal_says_what_is_wrong(run: Run, vault: Any, typed: str, said: str) -> None:
@@ -139,7 +148,12 @@ def test_the_file_is_yours_alone_and_nothing_is_left_beside_it(run: Run, home: P
     assert warnings == [f"{path} holds secrets and others may read it; run: chmod 600 {path}"]
 
 
-@pytest.mark.parametrize("content", ["", "[]", "{}", "[" * 100_000, '{"jwt": 1}'])
+def test_a_variable_that_is_no_text(home: Path) -> None:
+    with pytest.raises(ConfigError, match="RC_USER_JWT: this has control characters, or bytes"):
+        load_settings({}, {"RC_USER_JWT": "a\udce4"}, home / "none", warn=pytest.fail)
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", "[" * 100_000, '{"jwt": 1}', NOT_TEXT])
 def test_a_file_of_another_program(home: Path, content: str) -> None:
     credentials_path().parent.mkdir()
     credentials_path().write_text(content)
@@ -155,6 +169,31 @@ def test_a_file_that_cannot_be_written_is_told_before_anything_is_asked(run: Run
     assert result.exit_code == 2
     assert str(credentials_path().parent) in result.stderr
     assert len(result.stderr.splitlines()) == 1
+
+
+def test_a_full_disk_is_told_before_anything_is_asked(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def write(path: Path, text: str) -> None:
+        if text:  # An empty file needs no room.
+            raise StoreError(f"{path} cannot be written: No space left on device")
+
+    monkeypatch.setattr("rcfs.config._credentials_file.write_private", write)
+    result = run("login", "--file", typed="")
+    assert result.exit_code == 2
+    assert "No space left on device" in result.stderr
+
+
+def test_trying_a_file_touches_no_other(tmp_path: Path) -> None:
+    place = tmp_path / "place"
+    place.mkdir()
+    names = {"mine.trial", "mine.json"}
+    for name in names:
+        (place / name).write_text("kept")
+    for name in names:
+        try_credentials_file(place / name)
+    assert {path.name for path in place.iterdir()} == names
+    assert {path.read_text() for path in place.iterdir()} == {"kept"}
+    with pytest.raises(ConfigError, match="is a directory; name a file"):
+        try_credentials_file(place)
 
 
 def test_the_keyring_takes_the_place_of_the_file(run: Run) -> None:
