@@ -10,6 +10,7 @@ from pathlib import Path
 import attrs
 
 from rcfs.files import Reader
+from rcfs.model import one_line
 from rcfs.procfs import PROC, ProcessStat, read_process_file, read_stat
 from rcfs.quota import Opener
 
@@ -71,9 +72,11 @@ class Process:
                 break
             line.append(above.identity)
             below = above
-        jobs = (line[0], *((identity, process.name, user) for identity in line[1:]))
+        # A program chooses its name, and rcfs shows it in terminals.
+        name = one_line(process.name)
+        jobs = (line[0], *((identity, name, user) for identity in line[1:]))
         opener = Opener(jobs, process.session, user)
-        return Reader(process.name, opener, thread, _plugin(process, self.proc), tuple(line))
+        return Reader(name, opener, thread, _plugin(process, self.proc), tuple(line))
 
     def process(self) -> int:
         """The process to which this thread belongs; 0 if it is gone, or outside this pid namespace."""

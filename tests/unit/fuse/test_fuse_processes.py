@@ -118,6 +118,8 @@ def test_a_group_of_its_own_is_not_enough_to_be_a_persons_command(proc: Proc, ru
 def test_odd_names_and_processes_that_are_gone(proc: Proc) -> None:
     proc.start(60, "odd) S 1 2 (")
     assert proc.reader(60).name == "odd) S 1 2 ("
+    proc.start(63, "a\x1b[31m")
+    assert proc.reader(63).name == "a [31m", "it is shown in terminals"
     assert proc.reader(99) == proc.reader(0) == Reader("", Opener(("unknown",), "unknown", "unknown"))
     proc.start(61, "cat", 98)
     assert len(proc.reader(61).opener.jobs) == 1, "its parent has just ended"
