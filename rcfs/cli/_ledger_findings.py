@@ -8,7 +8,7 @@ from rcfs.cli._findings import Finding, State, problem_of
 from rcfs.config import Settings, read_ledger_password
 from rcfs.errors import RcfsError
 from rcfs.model import LedgerAddress
-from rcfs.store import ServerConnection
+from rcfs.store import BookUpdate, ServerConnection
 
 _NAME = "ledger server"
 _SLOW_S = 0.2
@@ -25,7 +25,7 @@ def ledger_findings(settings: Settings, address: LedgerAddress) -> Iterator[Find
             held = connection.load("doctor", None, "", 0)
             answered_s = monotonic() - begun_s
             at = held.generation, held.version
-            connection.store("doctor", None, at, ("trial", held.version + 1), 0.0, b"{}")
+            connection.store("doctor", None, BookUpdate(at, ("trial", held.version + 1), 0.0, b"{}"))
             info = connection.info()
     except RcfsError as exc:
         yield problem_of(_NAME, exc)

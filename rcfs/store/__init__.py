@@ -59,6 +59,7 @@ if TYPE_CHECKING:
     from rcfs.store._content import StoredContent as StoredContent
     from rcfs.store._incoming import Hidden as Hidden
     from rcfs.store._incoming import WholeContent as WholeContent
+    from rcfs.store._server_connection import BookUpdate as BookUpdate
     from rcfs.store._server_connection import ServerConnection as ServerConnection
     from rcfs.store._server_home import peer_names as peer_names
     from rcfs.store._server_opening import open_remote_ledger as open_remote_ledger
@@ -67,6 +68,7 @@ if TYPE_CHECKING:
     from rcfs.store._server_parts import Standing as Standing
 else:
     _MODULES = {
+        "BookUpdate": "_server_connection",
         "ContentCache": "_cache",
         "ContentInfo": "_content",
         "Hidden": "_incoming",

@@ -88,6 +88,20 @@ class Held:
     """Names the process of the server; empty if the user may not know it."""
 
 
+@attrs.frozen
+class BookUpdate:
+    """A new book, and the one that it replaces."""
+
+    known: tuple[str, int]
+    """Generation and version that the server must hold."""
+    new: tuple[str, int]
+    """Generation and version of the new book."""
+    shift_s: float
+    """To be added to the server's clock."""
+    book: bytes
+    """The new book."""
+
+
 class ServerConnection:
     """Two connections to the server, one for scripts and one for messages, each for one thread at a time.
 
@@ -117,21 +131,15 @@ class ServerConnection:
         """
         return self._run(self._load, owner, lease, generation, version)
 
-    def store(
-        self,
-        owner: str,
-        lease: Lease | None,
-        known: tuple[str, int],
-        new: tuple[str, int],
-        shift_s: float,
-        book: bytes,
-    ) -> Held:
-        """Replace the book of generation and version `known`, and tell everyone; else answer as `load`.
+    def store(self, owner: str, lease: Lease | None, update: BookUpdate) -> Held:
+        """Replace the book that the server holds, and tell everyone; if it holds another, answer as `load`.
 
         Raises:
             SharedLedgerError: The server cannot be used now. If the answer got lost, the book may be stored.
         """
-        return self._run(self._store, owner, lease, *known, *new, repr(shift_s), book)
+        return self._run(
+            self._store, owner, lease, *update.known, *update.new, repr(update.shift_s), update.book
+        )
 
     def wait_for_change(self, owner: str, within_s: float) -> bool:
         """Whether another client than `owner` stored the book within `within_s`; for a thread of its own.

@@ -21,8 +21,8 @@ from rcfs.model import Plan, UsageGroup
 from rcfs.quota import ABSENT_S, LONGEST_REQUEST_S, Book, Held, Home, Reply, Stamp, restore_book
 from rcfs.store._machine import Machine
 from rcfs.store._server_clock import ServerClock
+from rcfs.store._server_connection import BookUpdate, Lease
 from rcfs.store._server_connection import Held as Answer
-from rcfs.store._server_connection import Lease
 from rcfs.store._server_generation import Newer, State, begun
 
 LEASE_S: Final = 30.0
@@ -73,15 +73,7 @@ class Connection(Protocol):
         """See `ServerConnection.load`."""
         ...
 
-    def store(
-        self,
-        owner: str,
-        lease: Lease | None,
-        known: tuple[str, int],
-        new: tuple[str, int],
-        shift_s: float,
-        book: bytes,
-    ) -> Answer:
+    def store(self, owner: str, lease: Lease | None, update: BookUpdate) -> Answer:
         """See `ServerConnection.store`."""
         ...
 
@@ -192,10 +184,10 @@ class ServerHome(Home):
         self._refuse_early()
         state = self._next or (self._mine if self._mine.token else begun(self._run, was_lost=False))
         new = attrs.evolve(state, version=version + 1)
-        place, known = (new.generation, new.version), self._base
-        text = msgspec.json.encode(book.dump())
+        place = new.generation, new.version
+        update = BookUpdate(self._base, place, self._shift_s, msgspec.json.encode(book.dump()))
         answer = self._asked(
-            lambda lease: self._connection.store(self.owner, lease, known, place, self._shift_s, text),
+            lambda lease: self._connection.store(self.owner, lease, update),
             ends=self.owner not in book.owners,
         )
         if not answer.is_stored:

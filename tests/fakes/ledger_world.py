@@ -13,7 +13,7 @@ import attrs
 from rcfs.errors import SharedLedgerError
 from rcfs.model import Plan, Priority, UsageGroup
 from rcfs.quota import Ledger
-from rcfs.store._server_connection import Held, Lease
+from rcfs.store._server_connection import BookUpdate, Held, Lease
 from rcfs.store._server_home import ServerHome
 from tests.fakes.fleet import Fleet, Process
 from tests.fakes.ledgers import FakeMemory
@@ -69,19 +69,11 @@ class Server:
             run=str(self.run),
         )
 
-    def store(
-        self,
-        owner: str,
-        lease: Lease | None,
-        known: tuple[str, int],
-        new: tuple[str, int],
-        shift_s: float,
-        book: bytes,
-    ) -> Held:
+    def store(self, owner: str, lease: Lease | None, update: BookUpdate) -> Held:
         self._renew(owner, lease)
-        if known != (self.history[-1][:2] if self.history else ("", 0)):
+        if update.known != (self.history[-1][:2] if self.history else ("", 0)):
             return self.load(owner, lease, "", 0)
-        self.history = [*self.history[-20:], (*new, shift_s, book, dict(self.leases_s))]
+        self.history = [*self.history[-20:], (*update.new, update.shift_s, update.book, dict(self.leases_s))]
         self.stored(owner)
         return Held(self.clock(), is_stored=True)
 
@@ -103,16 +95,8 @@ class Link:
     def load(self, owner: str, lease: Lease | None, generation: str, version: int) -> Held:
         return self._run(lambda: self.world.server.load(owner, lease, generation, version))
 
-    def store(
-        self,
-        owner: str,
-        lease: Lease | None,
-        known: tuple[str, int],
-        new: tuple[str, int],
-        shift_s: float,
-        book: bytes,
-    ) -> Held:
-        return self._run(lambda: self.world.server.store(owner, lease, known, new, shift_s, book))
+    def store(self, owner: str, lease: Lease | None, update: BookUpdate) -> Held:
+        return self._run(lambda: self.world.server.store(owner, lease, update))
 
     def close(self) -> None:
         pass

@@ -11,8 +11,8 @@ import attrs
 from rcfs.model import Plan, UsageGroup
 from rcfs.quota import Book, Ledger, MemoryHome
 from rcfs.store import SqliteHome, open_ledger
+from rcfs.store._server_connection import BookUpdate, Lease, ServerConnection
 from rcfs.store._server_connection import Held as Answer
-from rcfs.store._server_connection import Lease, ServerConnection
 from rcfs.store._server_home import ServerHome
 from tests.fakes.ledger_server import LedgerServer, shared_server
 
@@ -121,18 +121,10 @@ class VirtualTime:
     def load(self, owner: str, lease: Lease | None, generation: str, version: int) -> Answer:
         return self._shifted(self.real.load(owner, lease, generation, version))
 
-    def store(
-        self,
-        owner: str,
-        lease: Lease | None,
-        known: tuple[str, int],
-        new: tuple[str, int],
-        shift_s: float,
-        book: bytes,
-    ) -> Answer:
-        answer = self.real.store(owner, lease, known, new, shift_s, book)
+    def store(self, owner: str, lease: Lease | None, update: BookUpdate) -> Answer:
+        answer = self.real.store(owner, lease, update)
         if answer.is_stored:
-            return attrs.evolve(answer, server_s=self.machine.clock - shift_s)
+            return attrs.evolve(answer, server_s=self.machine.clock - update.shift_s)
         return self._shifted(answer)
 
     def close(self) -> None:

@@ -18,7 +18,7 @@ from rcfs.errors import ConfigError, LedgerRefusedError, SharedLedgerError
 from rcfs.model import LedgerAddress
 from rcfs.store import SharedParts, _server_client
 from rcfs.store._server_client import ServerClient
-from rcfs.store._server_connection import Lease, ServerConnection
+from rcfs.store._server_connection import BookUpdate, Lease, ServerConnection
 from rcfs.store._server_errors import translated
 from tests.fakes.ledger_server import LedgerServer
 from tests.fakes.secure import Authority
@@ -75,7 +75,8 @@ def use(address: LedgerAddress, password: str | None = None) -> None:
     """Everything that rcfs does with a server."""
     with closing(ServerConnection(address, password, "trial")) as connection:
         held = connection.load("me", LEASE, "", 0)
-        connection.store("me", LEASE, (held.generation, held.version), ("one", held.version + 1), 0.0, b"{}")
+        known = held.generation, held.version
+        connection.store("me", LEASE, BookUpdate(known, ("one", held.version + 1), 0.0, b"{}"))
         while connection.wait_for_change("me", 5.0):
             pass
         connection.info()
