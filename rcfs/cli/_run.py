@@ -33,7 +33,6 @@ def check_mount(settings: Settings, options: Mapping[str, Any], *, is_mounted: b
     Args:
         settings: The settings of the mount.
         options: The options of the command line: --read-only wins over what other sources allow.
-
         is_mounted: Whether another process has mounted, so that this one needs no FUSE device.
 
     Raises:
